@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package ansible speaks the protocol between ansible-core and a binary module: a file of arguments in, one line of
+// JSON out.
+package ansible
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// Request is what ansible-core asks for.
+type Request struct {
+	// Module is the module's name as the user wrote it.
+	Module string
+	// Arguments are the user's, without the internal ones.
+	Arguments map[string]any
+	Check     bool
+	Diff      bool
+	// Invocation tells whether the report shows the arguments: ansible-core up to 2.20 leaves that to the module.
+	Invocation bool
+}
+
+// argumentsLimit bounds the arguments file: the longest sensible one has some kilobytes.
+const argumentsLimit = 8 << 20
+
+// defaultModule is the name when ansible-core gives none.
+const defaultModule = "ptrace_scope"
+
+// build matches the name of a build of ours, in place of which the user wrote the module's name.
+var build = regexp.MustCompile(`__bin__\.([a-z_]+?)_linux_[a-z0-9]+$`)
+
+// ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
+// could be read, so that the failure can be reported as ansible-core wants it.
+func ReadRequest(args []string) (Request, error) {
+	request := Request{Module: defaultModule, Arguments: map[string]any{}, Invocation: true}
+	if len(args) != 2 {
+		return request, errors.New("read arguments: this is an Ansible module: give it the path of a JSON file with its arguments")
+	}
+	f, err := os.Open(args[1])
+	if err != nil {
+		return request, fmt.Errorf("read arguments: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	content, err := io.ReadAll(io.LimitReader(f, argumentsLimit+1))
+	if err != nil {
+		return request, fmt.Errorf("read arguments: %w", err)
+	}
+	if len(content) > argumentsLimit {
+		return request, fmt.Errorf("read arguments: %q has more than %d bytes", args[1], argumentsLimit)
+	}
+	return request, request.parse(content)
+}
+
+// parse reads one JSON object. Every key that begins with an underscore is ansible-core's own.
+func (r *Request) parse(content []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.UseNumber()
+	var object map[string]any
+	if err := decoder.Decode(&object); err != nil {
+		return fmt.Errorf("read arguments: not one JSON object: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("read arguments: something follows the JSON object")
+	}
+	for key, value := range object {
+		if !strings.HasPrefix(key, "_") {
+			r.Arguments[key] = value
+		}
+	}
+	truth := func(key string, otherwise bool) bool {
+		if value, ok := object[key].(bool); ok {
+			return value
+		}
+		return otherwise
+	}
+	r.Check = truth("_ansible_check_mode", false)
+	r.Diff = truth("_ansible_diff", false)
+	r.Invocation = truth("_ansible_inject_invocation", true)
+	if name, ok := object["_ansible_module_name"].(string); ok && name != "" {
+		r.Module = build.ReplaceAllString(name, "$1")
+	}
+	return nil
+}
+
+// Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream before it is then no part
+// of that line.
+func Reply(w io.Writer, report any) error {
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(report); err != nil {
+		return err
+	}
+	_, err := w.Write(append([]byte("\n"), line.Bytes()...))
+	return err
+}

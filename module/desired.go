@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"hardening.yama/module/ansible"
+	"hardening.yama/module/ptrace"
+)
+
+// packageName is what a debugger may be called: a name that no package manager takes for an option or a pattern.
+var packageName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]*$`)
+
+// desiredFrom turns checked arguments into what is desired, and refuses what the options cannot say alone.
+func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
+	var err error
+	str := func(name string) string { s, _ := v[name].(string); return s }
+	yes := func(name string) bool { b, _ := v[name].(bool); return b }
+	number := func(name string) int64 { n, _ := v[name].(int64); return n }
+	names := func(name string) []string {
+		var list []string
+		given, _ := v[name].([]string)
+		for _, s := range given {
+			s = strings.TrimSpace(s)
+			if s == "" {
+				continue
+			}
+			if !packageName.MatchString(s) {
+				err = errors.Join(err, fmt.Errorf("value of %s must be names of packages or programs, got: %q", name, s))
+			}
+			list = append(list, s)
+		}
+		return list
+	}
+	d := ptrace.Desired{
+		State:             ptrace.State(str("state")),
+		RestrictedScope:   ptrace.Scope(number("restricted_scope")),
+		Exact:             yes("exact"),
+		Packages:          ptrace.Packages(str("packages")),
+		Debuggers:         names("debuggers"),
+		IgnoreDebuggers:   names("ignore_debuggers"),
+		Persistent:        yes("persistent"),
+		Runtime:           yes("runtime"),
+		Reason:            str("reason"),
+		IgnoreMissingYama: str("yama_missing") == "ignore",
+		LockTimeout:       time.Duration(number("lock_timeout")) * time.Second,
+	}
+	switch {
+	case err != nil:
+		return d, err
+	case !d.Persistent && !d.Runtime:
+		return d, errors.New("persistent and runtime are both false, so there is nothing to do: set one of them to true")
+	case number("lock_timeout") < 0 || number("lock_timeout") > 86400:
+		return d, fmt.Errorf("value of lock_timeout must be between 0 and 86400 seconds, got: %d", number("lock_timeout"))
+	case len(d.Reason) > 1000:
+		return d, fmt.Errorf("value of reason must be at most 1000 bytes, got: %d", len(d.Reason))
+	}
+	return d, nil
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package host is the machine as it is: it reads the files, the kernel and the package database, and carries out the
+// actions of a plan.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"hardening.yama/module/packages"
+	"hardening.yama/module/ptrace"
+	"hardening.yama/module/sysctld"
+	"hardening.yama/schema"
+)
+
+// Host is one machine, or in tests a tree that looks like one.
+type Host struct {
+	root    string
+	catalog schema.Catalog
+	distro  schema.Distribution
+	manager packages.Manager
+}
+
+// New returns the host whose files are below root. The catalogue says what counts as a debugger. With readOnly nothing is
+// written while the host is asked.
+func New(root string, catalog schema.Catalog, readOnly bool) (*Host, error) {
+	h := &Host{root: root, catalog: catalog}
+	release, err := h.osRelease()
+	if err != nil {
+		return nil, err
+	}
+	h.distro = catalog.Distribution(release["ID"], release["VERSION_ID"])
+	h.manager = packages.Find(h.distro.Managers)
+	h.manager.ReadOnly = readOnly
+	return h, nil
+}
+
+// path returns where a file of the host lies.
+func (h *Host) path(name string) string { return filepath.Join(h.root, name) }
+
+// osRelease reads os-release(5). A host without one is of no known distribution.
+func (h *Host) osRelease() (map[string]string, error) {
+	var content []byte
+	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		var err error
+		if content, err = os.ReadFile(h.path(name)); err == nil {
+			break
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
+	release := map[string]string{}
+	for line := range strings.Lines(string(content)) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			release[name] = strings.Trim(value, `"'`)
+		}
+	}
+	return release, nil
+}
+
+// Observe reads what the host is like. It writes nothing and asks no package manager, only the package database.
+func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
+	var o ptrace.Observed
+	var err error
+	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
+		return o, err
+	}
+	if o.Tree, err = h.sysctlTree(); err != nil {
+		return o, err
+	}
+	if o.Own, o.Leftovers, err = h.ownFiles(); err != nil {
+		return o, err
+	}
+	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
+		return o, err
+	}
+	if value := h.distro.KernelDefault; value != nil {
+		scope := ptrace.Scope(*value)
+		o.KernelDefault = &scope
+	}
+	o.Enabler = ptrace.Enabler{
+		Manager: h.manager.Name, Candidates: h.distro.Enablers, DropIns: h.catalog.EnablerDropIns,
+	}
+	return o, h.installed(ctx, &o)
+}
+
+// installed asks for the enabler and for all debuggers at once: one start of one program.
+func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
+	names, programs := h.catalog.Names()
+	found, err := h.manager.Installed(ctx, append(append([]string{}, h.distro.Enablers...), names...))
+	if err != nil {
+		return err
+	}
+	enablers := map[string]bool{}
+	for _, name := range h.distro.Enablers {
+		enablers[name] = true
+	}
+	for _, p := range found {
+		if !enablers[p.Name] {
+			o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: p.Name, Version: p.Version})
+		} else if o.Enabler.Installed == "" {
+			o.Enabler.Installed = p.Name
+		}
+	}
+	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
+	if h.manager.Name == ptrace.None {
+		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
+	}
+	for _, dir := range dirs {
+		for _, name := range programs {
+			file := filepath.Join(dir, name)
+			info, err := os.Stat(h.path(file))
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+			case err != nil:
+				return fmt.Errorf("look for the debugger %s: %w", file, err)
+			case info.Mode().IsRegular() && info.Mode()&0o111 != 0:
+				o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: name, Path: file})
+			}
+		}
+	}
+	return nil
+}
+
+// packaged finds the packages behind drop-ins outside /usr/lib that name the key. Most hosts have none, and then nobody is
+// asked.
+func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
+	owners := map[string]string{}
+	for _, f := range tree {
+		if len(f.Lines) == 0 || strings.HasPrefix(f.Path, "/usr/lib/") || isOwn(f.Path) {
+			continue
+		}
+		owner, err := h.manager.Owner(ctx, f.Path)
+		if err != nil {
+			return nil, err
+		}
+		if owner != "" {
+			owners[f.Path] = owner
+		}
+	}
+	return owners, nil
+}
+
+// Answer asks the package manager what a decision hangs on.
+func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error {
+	switch q {
+	case ptrace.AskOffer:
+		offer := h.manager.Offer(ctx, append(append([]string{}, o.Enabler.Candidates...), h.catalog.EnablerCapability))
+		o.Enabler.Offer = &offer
+	case ptrace.AskRemoval:
+		removal := h.manager.Removal(ctx, o.Enabler.Installed)
+		o.Enabler.Removal = &removal
+	case ptrace.NoQuestion:
+	}
+	return ctx.Err()
+}
+
+// Do carries out one action. When it returns an error the object is as it was, as far as we could tell.
+func (h *Host) Do(ctx context.Context, a ptrace.Action) error {
+	switch a.Kind {
+	case ptrace.File:
+		return h.replaceFile(a.Object, a.Before, a.After)
+	case ptrace.Leftover:
+		return h.removeLeftover(a.Object)
+	case ptrace.Mask:
+		return h.setMask(a.Object, a.After != nil)
+	case ptrace.Package:
+		if a.After != nil {
+			return h.manager.Install(ctx, a.Object)
+		}
+		return h.manager.Remove(ctx, a.Object)
+	case ptrace.Value:
+		return h.setYamaPtraceScope(*a.After)
+	}
+	return fmt.Errorf("unknown kind of action %d", a.Kind)
+}

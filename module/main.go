@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Ptrace_scope is the Ansible module hardening.yama.ptrace_scope. Run with the path of an arguments file, it reconciles
+// how far processes of this host may look into each other with ptrace, and prints one line of JSON.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	// A run that is asked to stop puts back what it changed.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	code := run(ctx, os.Args, openHost, os.Stdout)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// written are the trees that package managers and the rpm database write to even when they are only asked: metadata,
+// logs, locks, and the shared memory of the database.
+var written = []string{"/var/cache", "/var/lib", "/var/log", "/run", "/usr/lib/sysimage", "/root", "/etc"}
+
+// scratch is where the view keeps what it throws away; in the view it is an empty file system in memory.
+const scratch = "/tmp"
+
+// inThrowawayView runs f on a thread that sees a copy of the host: what programs started by f write to the trees above
+// goes to memory and is gone afterwards. An ordinary user, who cannot have such a view, cannot write there either.
+func inThrowawayView(f func() (result, error)) (result, error) {
+	if os.Geteuid() != 0 {
+		return f()
+	}
+	type outcome struct {
+		result
+		error
+	}
+	done := make(chan outcome)
+	go func() {
+		// Never unlocked: the thread with the other mounts ends with this goroutine.
+		runtime.LockOSThread()
+		if err := enterThrowawayView(); err != nil {
+			done <- outcome{error: fmt.Errorf("look at the host without writing to it: %w", err)}
+			return
+		}
+		r, err := f()
+		done <- outcome{r, err}
+	}()
+	o := <-done
+	return o.result, o.error
+}
+
+func enterThrowawayView() error {
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare mounts: %w", err)
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := syscall.Mount("tmpfs", scratch, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=0700"); err != nil {
+		return fmt.Errorf("mount a tmpfs: %w", err)
+	}
+	for _, tree := range written {
+		if info, err := os.Lstat(tree); err != nil || !info.IsDir() {
+			continue // not on this host, or a link into another of the trees
+		}
+		layer := filepath.Join(scratch, strings.ReplaceAll(tree, "/", "-"))
+		options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", tree, layer, layer)
+		for _, dir := range []string{layer, layer + "/upper", layer + "/work"} {
+			if err := os.Mkdir(dir, 0o755); err != nil { // #nosec G301 -- as the tree it stands for, below a 0700 directory
+				return err
+			}
+		}
+		if err := syscall.Mount("overlay", tree, "overlay", 0, options); err != nil {
+			return fmt.Errorf("mount an overlay on %s: %w", tree, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ptrace
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"hardening.yama/module/sysctld"
+)
+
+var update = flag.Bool("update", false, "write docs/decisions.md from the table of this test")
+
+// observe makes an observed host from what an administrator would tell of it.
+func observe(facts ...func(*Observed)) Observed {
+	o := Observed{Own: map[string]OwnFile{}, Packaged: map[string]string{}, Enabler: Enabler{Manager: None}}
+	for _, f := range facts {
+		f(&o)
+	}
+	return o
+}
+
+func kernel(value Scope) func(*Observed) { return func(o *Observed) { o.Runtime = &value } }
+
+func file(path, content string) func(*Observed) {
+	return func(o *Observed) {
+		o.Tree = o.Tree.With(sysctld.File{Path: path, Mask: content == "", Lines: sysctld.Parse([]byte(content), Key)})
+	}
+}
+
+func own(path string, state State, value Scope, masks ...string) func(*Observed) {
+	return func(o *Observed) {
+		content := render(state, value, "", masks)
+		file(path, content)(o)
+		o.Own[path] = OwnFile{Content: content, Sound: true}
+	}
+}
+
+func debuggers(names ...string) func(*Observed) {
+	return func(o *Observed) {
+		for _, n := range names {
+			o.Debuggers = append(o.Debuggers, Debugger{Name: n, Version: "1.0"})
+		}
+	}
+}
+
+func enabler(installed string) func(*Observed) {
+	return func(o *Observed) {
+		o.Enabler.Installed = installed
+		file("/usr/lib/sysctl.d/10-default-yama-scope.conf", Key+" = 0\n")(o)
+	}
+}
+
+func removal(with ...string) func(*Observed) {
+	return func(o *Observed) { o.Enabler.Removal = &Removal{With: with} }
+}
+
+func offer(f Offer) func(*Observed) { return func(o *Observed) { o.Enabler.Offer = &f } }
+
+func fedora45(o *Observed) {
+	one := Restricted
+	o.KernelDefault = &one
+	kernel(one)(o)
+	o.Enabler.Manager, o.Enabler.Candidates = "dnf5", []string{"yama-ptrace-enable"}
+	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+func fedora44(o *Observed) {
+	fedora45(o)
+	kernel(Classic)(o)
+	o.Enabler.Candidates = []string{"elfutils-default-yama-scope"}
+	enabler("elfutils-default-yama-scope")(o)
+}
+
+func debian(o *Observed) {
+	zero := Classic
+	o.KernelDefault = &zero
+	kernel(zero)(o)
+	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+func unknownDistribution(o *Observed) {
+	kernel(Restricted)(o)
+	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+var (
+	auto       = Desired{State: StateAuto, RestrictedScope: 1, Packages: PackagesAuto, Persistent: true, Runtime: true}
+	restricted = with(auto, func(d *Desired) { d.State = StateRestricted })
+	permissive = with(auto, func(d *Desired) { d.State = StatePermissive })
+
+	offered    = offer(Offer{Package: "yama-ptrace-enable"})
+	notOffered = offer(Offer{})
+)
+
+func with(d Desired, change func(*Desired)) Desired { change(&d); return d }
+
+const (
+	mask      = "/etc/sysctl.d/10-default-yama-scope.conf"
+	maskName  = "10-default-yama-scope.conf"
+	f44       = "elfutils-default-yama-scope"
+	f45       = "yama-ptrace-enable"
+	setTo0    = "set " + Key + " 0"
+	setTo1    = "set " + Key + " 1"
+	setTo2    = "set " + Key + " 2"
+	dropInTo0 = "write " + DropIn + " 0"
+	dropInTo1 = "write " + DropIn + " 1"
+	dropInTo2 = "write " + DropIn + " 2"
+	floorTo1  = "write " + Floor + " 1"
+)
+
+// hosts are the decisions, each named after a host that exists. docs/decisions.md is printed from this table.
+var hosts = []struct {
+	name     string
+	desired  Desired
+	observed Observed
+	scope    Scope
+	because  string   // the reason, or the error
+	actions  []string // nil: nothing to do
+	fails    bool
+	warning  string
+}{
+	// Fedora 45, as the Change ships it.
+	{
+		name: "Fedora 45, fresh", desired: auto, observed: observe(fedora45),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45, after the first run", desired: auto, observed: observe(fedora45, own(Floor, StateAuto, 1)),
+		scope: 1, because: "no debugger is installed",
+	},
+	{
+		name: "Fedora 45, strace brought the enabler", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("strace"), enabler(f45), kernel(0)),
+		scope:    0, because: "a debugger is installed: strace 1.0",
+	},
+	{
+		name: "Fedora 45, gdb alone: its weak dependency leads nowhere", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offered),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45, gdb alone, repositories out of reach", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offer(Offer{Cause: "Curl error (6)"})),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: Curl error (6)",
+	},
+	{
+		name: "Fedora 45, debugger removed, enabler and 0 left behind", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), enabler(f45), kernel(0), removal()),
+		scope:    1, because: "no debugger is installed", actions: []string{"uninstall " + f45, setTo1},
+	},
+	{
+		name: "Fedora 45, a hand-built gdb in /usr/local/bin", desired: auto,
+		observed: observe(fedora45, offered, func(o *Observed) {
+			o.Debuggers = []Debugger{{Name: "gdb", Path: "/usr/local/bin/gdb"}}
+		}),
+		scope: 0, because: "a debugger is installed: /usr/local/bin/gdb", actions: []string{floorTo1, "install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45, the administrator has a drop-in of 2", desired: auto,
+		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n"), debuggers("gdb")),
+		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, and that is the administrator's own setting",
+	},
+	{
+		name: "Fedora 45, the administrator has masked the enabler", desired: auto,
+		observed: observe(fedora45, file(mask, ""), debuggers("strace"), enabler(f45)),
+		scope:    1, because: "the administrator has masked " + maskName, actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45, the administrator set 2 by hand", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("strace"), enabler(f45), kernel(2)),
+		scope:    0, because: "a debugger is installed: strace 1.0",
+		warning: "the kernel holds 2, which is stricter than 0 and kept; exact sets 0",
+	},
+	{
+		name: "Fedora 45, fresh", desired: restricted, observed: observe(fedora45),
+		scope: 1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+	},
+	{
+		name: "Fedora 45 with strace and the enabler", desired: restricted,
+		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0), removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "uninstall " + f45, setTo1},
+	},
+	{
+		name: "Fedora 45, after auto", desired: restricted,
+		observed: observe(fedora45, own(Floor, StateAuto, 1)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "remove " + Floor},
+	},
+	{
+		name: "Fedora 45, restricted, then strace brought the enabler again", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"), enabler(f45)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+	},
+	{
+		name: "Fedora 45, the administrator has a drop-in of 2", desired: restricted,
+		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
+		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, which is stricter than the 1 asked for, and exact is not set",
+		actions: []string{dropInTo2, "mask " + mask},
+	},
+	{
+		name: "Fedora 45, the administrator has a drop-in of 2, exact", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+	},
+	{
+		name: "Fedora 45, a local file that sorts after ours", desired: restricted,
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")), fails: true,
+		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and comes after ours, so the next boot would not set 1: " +
+			"remove that line, or rename the file so that it sorts before " + DropIn,
+	},
+	{
+		name: "Fedora 45, /etc/sysctl.conf that only procps reads", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.conf", Key+"=0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		warning: "the loaders disagree: the next boot sets 1 (" + DropIn + ":3), `sysctl --system` would set 0 (/etc/sysctl.conf:1)",
+	},
+	{
+		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }), observed: observe(fedora45),
+		scope: 2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, "mask " + mask, setTo2},
+	},
+	{
+		name: "Fedora 45, scope 3", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 3 }), observed: observe(fedora45),
+		scope: 3, because: "state is restricted, and restricted_scope is 3",
+		actions: []string{"write " + DropIn + " 3", "mask " + mask, "set " + Key + " 3"},
+		warning: "scope 3 cannot be left without a reboot: no process can be traced until then, by root neither",
+	},
+	{
+		name: "Fedora 45, the kernel locked at 3", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		observed: observe(fedora45, kernel(3)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+		warning: "the kernel holds 3 until the next boot, which will bring 1",
+	},
+	{
+		name: "Fedora 45 with strace, packages left alone", desired: with(restricted, func(d *Desired) { d.Packages = PackagesIgnore }),
+		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+	},
+	{
+		name: "Fedora 45, only the running kernel", desired: with(restricted, func(d *Desired) { d.Persistent = false }),
+		observed: observe(fedora45, enabler(f45), kernel(0)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{setTo1},
+	},
+	{
+		name: "Fedora 45, only the next boot", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
+		observed: observe(fedora45, kernel(0)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+	},
+	{
+		name: "Fedora 45, fresh", desired: permissive, observed: observe(fedora45, offered),
+		scope: 0, because: "state is permissive", actions: []string{"install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45 with the enabler", desired: permissive, observed: observe(fedora45, enabler(f45), kernel(0)),
+		scope: 0, because: "state is permissive",
+	},
+	{
+		name: "Fedora 45, after restricted", desired: permissive,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), offered),
+		scope:    0, because: "state is permissive",
+		actions: []string{"unmask " + mask, "remove " + DropIn, "install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, notOffered),
+		scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: no enabled repository offers it",
+	},
+	{
+		name: "Fedora 45, installing the enabler would upgrade elfutils", desired: permissive,
+		observed: observe(fedora45, offer(Offer{Package: f45, With: []string{"elfutils", "elfutils-libs"}})),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: installing yama-ptrace-enable would also change elfutils, elfutils-libs",
+	},
+	{
+		name: "Fedora 45, no repository offers the enabler, packages must be managed", fails: true,
+		desired: with(permissive, func(d *Desired) { d.Packages = PackagesManage }), observed: observe(fedora45, notOffered),
+		because: "install the enabler: no enabled repository offers it; packages is manage, which does not fall back to a drop-in",
+	},
+	{
+		name: "Fedora 45, the administrator has masked the enabler", desired: permissive,
+		observed: observe(fedora45, file(mask, ""), enabler(f45)),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Fedora 45, a killed run left a temporary file", desired: permissive,
+		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []string{"/etc/sysctl.d/.ptrace_scope-1.tmp"} }),
+		scope:    0, because: "state is permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
+	},
+	// Fedora 44: systemd's own dependencies require the enabler.
+	{
+		name: "Fedora 44, elfutils-libs requires the enabler", desired: restricted,
+		observed: observe(fedora44, removal("elfutils-libs-0.195-1.fc44.x86_64")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, setTo1},
+		warning: f44 + " stays and is masked: removing " + f44 + " would also remove elfutils-libs-0.195-1.fc44.x86_64",
+	},
+	{
+		name: "Fedora 44, after restricted", desired: restricted,
+		observed: observe(fedora44, kernel(1), own(DropIn, StateRestricted, 1, maskName), file(mask, "")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+	},
+	{
+		name: "Fedora 44, packages must be managed", desired: with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
+		observed: observe(fedora44, removal("elfutils-libs")), fails: true,
+		because: "remove the enabler: removing " + f44 + " would also remove elfutils-libs; packages is manage, which does not fall back to a mask",
+	},
+	{
+		name: "Fedora 44, no debugger", desired: auto, observed: observe(fedora44, removal("elfutils-libs")),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "mask " + mask, setTo1},
+		warning: f44 + " stays and is masked: removing " + f44 + " would also remove elfutils-libs",
+	},
+	{
+		name: "Fedora 44, masked before, now with gdb", desired: auto,
+		observed: observe(fedora44, kernel(1), own(Floor, StateAuto, 1, maskName), file(mask, ""), debuggers("gdb")),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"unmask " + mask, floorTo1, setTo0},
+	},
+	{
+		name: "Fedora 44", desired: permissive, observed: observe(fedora44), scope: 0, because: "state is permissive",
+	},
+	// Distributions without an enabler.
+	{
+		name: "Debian, whose kernel starts at 0", desired: permissive, observed: observe(debian), scope: 0, because: "state is permissive",
+	},
+	{
+		name: "Debian", desired: restricted, observed: observe(debian),
+		scope: 1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, setTo1},
+	},
+	{
+		name: "Debian, after restricted", desired: permissive, observed: observe(debian, kernel(1), own(DropIn, StateRestricted, 1)),
+		scope: 0, because: "state is permissive", actions: []string{"remove " + DropIn, setTo0},
+	},
+	{
+		name: "Debian without a debugger", desired: auto, observed: observe(debian),
+		scope: 1, because: "no debugger is installed", actions: []string{dropInTo1, setTo1},
+	},
+	{
+		name: "A distribution nobody described, with strace", desired: auto, observed: observe(unknownDistribution, debuggers("strace")),
+		scope: 0, because: "a debugger is installed: strace 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "A distribution nobody described, with a vendor's drop-in of 1", desired: permissive,
+		observed: observe(unknownDistribution, file("/usr/lib/sysctl.d/50-default.conf", Key+" = 1\n")),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "A packaged drop-in in /etc, unchanged", desired: auto,
+		observed: observe(unknownDistribution, debuggers("gdb"), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n"),
+			func(o *Observed) { o.Packaged["/etc/sysctl.d/10-ptrace.conf"] = "procps" }),
+		scope: 0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// Kernels without Yama.
+	{
+		name: "Raspberry Pi OS, a kernel without Yama", desired: restricted, observed: observe(), fails: true,
+		because: "restrict ptrace: this kernel has no Yama (/proc/sys/kernel/yama/ptrace_scope does not exist): boot a kernel built with " +
+			"CONFIG_SECURITY_YAMA and with yama in its lsm= list, or set yama_missing to ignore",
+	},
+	{
+		name: "Raspberry Pi OS, missing Yama ignored", desired: with(restricted, func(d *Desired) { d.IgnoreMissingYama = true }),
+		observed: observe(), scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: "this kernel has no Yama, so it cannot restrict ptrace; nothing was changed",
+	},
+	{
+		name: "Raspberry Pi OS, a kernel without Yama", desired: permissive, observed: observe(), scope: 0, because: "state is permissive",
+		warning: "this kernel has no Yama, so ptrace is classic and nothing needs to be done",
+	},
+}
+
+func TestDecideForRealHosts(t *testing.T) {
+	for _, h := range hosts {
+		t.Run(string(h.desired.State)+"/"+h.name, func(t *testing.T) {
+			plan, question, err := Decide(h.desired, h.observed)
+			if question != NoQuestion {
+				t.Fatalf("asks %d; the row must say what the package manager answers", question)
+			}
+			if h.fails {
+				if err == nil || err.Error() != h.because {
+					t.Fatalf("error\n got: %v\nwant: %s", err, h.because)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := fmt.Sprint(plan.Decision), fmt.Sprint(Decision{h.scope, h.because}); got != want {
+				t.Errorf("decision\n got: %s\nwant: %s", got, want)
+			}
+			if got, want := strings.Join(describe(plan.Actions), "\n"), strings.Join(h.actions, "\n"); got != want {
+				t.Errorf("actions\n got:\n%s\nwant:\n%s", got, want)
+			}
+			if got := strings.Join(plan.Warnings, "\n"); got != h.warning {
+				t.Errorf("warnings\n got: %s\nwant: %s", got, h.warning)
+			}
+			if after := settle(h.observed, plan.Actions); len(plan.Actions) > 0 {
+				again, question, err := Decide(h.desired, after)
+				if err != nil || question != NoQuestion || len(again.Actions) > 0 {
+					t.Errorf("the second run is not empty: %v, question %d, error %v", describe(again.Actions), question, err)
+				}
+			}
+		})
+	}
+}
+
+// describe renders actions as the table writes them: verb, object, and the value for files and the kernel.
+func describe(actions []Action) []string {
+	var out []string
+	for _, a := range actions {
+		text := a.Verb() + " " + a.Object
+		switch {
+		case a.Kind == Value:
+			text += " " + *a.After
+		case a.Kind == File && a.After != nil:
+			text += " " + sysctld.Parse([]byte(*a.After), Key)[0].Value
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// settle returns the host as it is once the actions are done, the way a real host behaves.
+func settle(o Observed, actions []Action) Observed {
+	after := o
+	after.Own = map[string]OwnFile{}
+	for k, v := range o.Own {
+		after.Own[k] = v
+	}
+	after.Enabler.Removal = nil // asked again, if need be
+	for _, a := range actions {
+		switch a.Kind {
+		case File:
+			delete(after.Own, a.Object)
+			after.Tree = after.Tree.Without(a.Object)
+			if a.After != nil {
+				file(a.Object, *a.After)(&after)
+				after.Own[a.Object] = OwnFile{Content: *a.After, Sound: true}
+			}
+		case Leftover:
+			after.Leftovers = nil
+		case Mask:
+			after.Tree = after.Tree.Without(a.Object)
+			if a.After != nil {
+				file(a.Object, "")(&after)
+			}
+		case Package:
+			after.Enabler.Installed = ""
+			after.Tree = after.Tree.Without("/usr/lib/sysctl.d/" + maskName)
+			if a.After != nil {
+				enabler(*a.After)(&after)
+			}
+		case Value:
+			var n Scope
+			fmt.Sscan(*a.After, &n) //nolint:errcheck // a number by construction
+			after.Runtime = &n
+		}
+	}
+	return after
+}
+
+func TestDecideAsksOnlyWhatItNeeds(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		desired  Desired
+		observed Observed
+		want     Question
+	}{
+		{"permissive on a fresh Fedora 45", permissive, observe(fedora45), AskOffer},
+		{"restricted with the enabler", restricted, observe(fedora45, enabler(f45)), AskRemoval},
+		{"auto with gdb alone", auto, observe(fedora45, debuggers("gdb")), AskOffer},
+		{"auto, nothing to do", auto, observe(fedora45, own(Floor, StateAuto, 1)), NoQuestion},
+		{"permissive, nothing to do", permissive, observe(fedora45, enabler(f45), kernel(0)), NoQuestion},
+		{"restricted, masked", restricted, observe(fedora44, own(DropIn, StateRestricted, 1, maskName), file(mask, "")), NoQuestion},
+		{"permissive, packages ignored", with(permissive, func(d *Desired) { d.Packages = PackagesIgnore }), observe(fedora45), NoQuestion},
+		{"permissive without Yama", permissive, observe(fedora45, func(o *Observed) { o.Runtime = nil }), NoQuestion},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, got, err := Decide(c.desired, c.observed); err != nil || got != c.want {
+				t.Errorf("got question %d, error %v; want question %d", got, err, c.want)
+			}
+		})
+	}
+}
+
+const decisionsFile = "../../docs/decisions.md"
+
+// TestDecisionsDocument holds docs/decisions.md against the table above; -update prints it.
+func TestDecisionsDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("<!-- Printed by `make generate` from the rows of module/ptrace/decide_test.go. -->\n\n" +
+		"# What is decided for which host\n\n" +
+		"Each row is a test of the decision. A second run on the resulting host does nothing, which the same test checks.\n\n" +
+		"| host | options | scope | because | done, in this order |\n|---|---|---|---|---|\n")
+	for _, h := range hosts {
+		scope, actions := h.scope.String(), "`"+strings.Join(h.actions, "`<br>`")+"`"
+		switch {
+		case h.fails:
+			scope, actions = "–", "fails, nothing is changed"
+		case len(h.actions) == 0:
+			actions = "nothing"
+		}
+		reason := h.because
+		if h.warning != "" {
+			reason += "<br>Warning: " + h.warning
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", h.name, options(h.desired), scope, reason, actions)
+	}
+	if *update {
+		if err := os.WriteFile(decisionsFile, []byte(b.String()), 0o644); err != nil { //nolint:gosec // a document
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(decisionsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Error("docs/decisions.md is not what the table says: run make generate")
+	}
+}
+
+// options names what differs from the module's defaults.
+func options(d Desired) string {
+	list := []string{"`state: " + string(d.State) + "`"}
+	for _, o := range []struct {
+		differs bool
+		text    string
+	}{
+		{d.RestrictedScope != 1, "`restricted_scope: " + d.RestrictedScope.String() + "`"},
+		{d.Exact, "`exact: true`"},
+		{d.Packages != PackagesAuto, "`packages: " + string(d.Packages) + "`"},
+		{!d.Persistent, "`persistent: false`"},
+		{!d.Runtime, "`runtime: false`"},
+		{d.IgnoreMissingYama, "`yama_missing: ignore`"},
+	} {
+		if o.differs {
+			list = append(list, o.text)
+		}
+	}
+	return strings.Join(list, " ")
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ptrace
+
+import "time"
+
+// State is what the user asks.
+type State string
+
+// The states.
+const (
+	StateAuto       State = "auto"
+	StateRestricted State = "restricted"
+	StatePermissive State = "permissive"
+)
+
+// Packages says how far the package manager may be used.
+type Packages string
+
+// The policies for packages.
+const (
+	// PackagesAuto uses the enabler where it can be had and falls back with a warning.
+	PackagesAuto Packages = "auto"
+	// PackagesManage fails where PackagesAuto would fall back.
+	PackagesManage Packages = "manage"
+	// PackagesIgnore never installs or removes a package.
+	PackagesIgnore Packages = "ignore"
+)
+
+// Desired is what a run is asked for: the options of the module, checked.
+type Desired struct {
+	State           State
+	RestrictedScope Scope
+	Exact           bool
+	Packages        Packages
+	Debuggers       []string
+	IgnoreDebuggers []string
+	Persistent      bool
+	Runtime         bool
+	Reason          string
+	// IgnoreMissingYama is the option yama_missing set to ignore.
+	IgnoreMissingYama bool
+	LockTimeout       time.Duration
+}

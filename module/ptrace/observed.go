@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ptrace
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"hardening.yama/module/sysctld"
+)
+
+// The files of ours.
+const (
+	// DropIn sets a value that wins: numbered names lose to lettered ones, and to 99-sysctl.conf.
+	DropIn = "/etc/sysctl.d/zz-ptrace_scope.conf"
+	// Floor sets a value that the enabler's own drop-in (10-…) overrides.
+	Floor = "/etc/sysctl.d/05-ptrace_scope.conf"
+)
+
+// OwnFiles are the paths of ours, in the order they are written.
+var OwnFiles = []string{Floor, DropIn}
+
+// Observed is what a host is like. Absent and unknown are different answers: a query that fails is an error of whoever
+// observes, and never ends here as an empty field.
+type Observed struct {
+	// Runtime is the value in the running kernel, nil on one without Yama.
+	Runtime *Scope
+	// Tree is what both loaders read.
+	Tree sysctld.Tree
+	// Own holds the content of those of OwnFiles that exist.
+	Own map[string]OwnFile
+	// Leftovers are temporary files of a run that was killed.
+	Leftovers []string
+	// Packaged names the package for each drop-in outside /usr/lib that a package owns and nobody changed.
+	Packaged map[string]string
+	// Debuggers are the installed tools that count.
+	Debuggers []Debugger
+	// KernelDefault is the value the distribution's kernels start with, nil where that is not known.
+	KernelDefault *Scope
+	Enabler       Enabler
+}
+
+// OwnFile is a file of ours as it lies on the disk.
+type OwnFile struct {
+	Content string
+	// Sound is true for a file of root's that only root can write.
+	Sound bool
+}
+
+// Debugger is an installed tool that attaches to processes it did not start.
+type Debugger struct {
+	// Name is the package's name, or the program's.
+	Name string
+	// Version is the package's, empty for a program.
+	Version string
+	// Path is the program's, empty for a package.
+	Path string
+}
+
+// Enabler is what is known of the package whose drop-in sets 0.
+type Enabler struct {
+	// Manager is the package manager's name, None where packages are left alone on this host.
+	Manager string
+	// Candidates are the names the package may have here, none where the distribution has no such package.
+	Candidates []string
+	// DropIns are the names of the drop-ins that such packages carry.
+	DropIns []string
+	// Installed is the name of the installed one, empty where none is.
+	Installed string
+	// Offer and Removal are the package manager's answers, nil until asked for: it takes seconds to start.
+	Offer   *Offer
+	Removal *Removal
+}
+
+// None is the name of the package manager on a host where packages are left alone.
+const None = "none"
+
+// Offer is what the repositories say about the enabler.
+type Offer struct {
+	// Package is what they offer, empty where they offer none.
+	Package string
+	// With are other packages that installing it would change.
+	With []string
+	// Cause says why the question has no answer.
+	Cause string
+}
+
+// Removal is what removing the installed enabler would mean.
+type Removal struct {
+	// With are other packages that would go along.
+	With []string
+	// Cause says why the question has no answer.
+	Cause string
+}
+
+// managed tells whether the host has, or could have, an enabler that we may install and remove.
+func (e Enabler) managed() bool { return e.Manager != None && len(e.Candidates) > 0 }
+
+// scopeOf returns the scope a setting stands for, nil where there is none or the kernel would refuse the value.
+func scopeOf(s sysctld.Setting, ok bool) *Scope {
+	n, number := sysctld.Number(s.Value)
+	if scope := Scope(n); ok && number && scope.Valid() {
+		return &scope
+	}
+	return nil
+}
+
+// bootScope returns what the next boot sets, nil where nothing names the key or the value is refused.
+func bootScope(tree sysctld.Tree) *Scope { return scopeOf(tree.Boot()) }
+
+// withoutOurs returns the tree as it would be if this module had never run.
+func (o Observed) withoutOurs() sysctld.Tree {
+	tree := o.Tree
+	for _, p := range OwnFiles {
+		tree = tree.Without(p)
+	}
+	for _, name := range o.ourMasks() {
+		tree = tree.Without(maskPath(name))
+	}
+	return tree
+}
+
+// local tells whether a file is the administrator's: neither a distribution's nor ours.
+func (o Observed) local(file string) bool {
+	vendor := strings.HasPrefix(file, "/usr/lib/") || o.Packaged[file] != ""
+	return !vendor && !slices.Contains(OwnFiles, file)
+}
+
+// maskPath returns where a drop-in of that name is masked.
+func maskPath(name string) string { return path.Join(sysctld.Dirs[0], name) }
+
+// vendorPath returns where a distribution's drop-in of that name lies.
+func vendorPath(name string) string { return path.Join(sysctld.Dirs[len(sysctld.Dirs)-1], name) }
+
+// masked tells whether a file in /etc or /run keeps the vendor's drop-in of that name from being read.
+func (o Observed) masked(name string) bool {
+	for _, dir := range sysctld.Dirs[:2] {
+		if f, ok := o.Tree.Find(path.Join(dir, name)); ok && f.Mask {
+			return true
+		}
+	}
+	return false
+}
+
+// ourMasks returns the names of the existing masks that a file of ours claims.
+func (o Observed) ourMasks() []string {
+	var names []string
+	for _, own := range o.Own {
+		for _, name := range claims(own.Content) {
+			if f, ok := o.Tree.Find(maskPath(name)); ok && f.Mask && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Failed notes that the package manager could not do what it was asked to, as the answer to the question whether it can.
+func (e *Enabler) Failed(a Action, cause error) {
+	if a.After != nil {
+		e.Offer = &Offer{Cause: cause.Error()}
+	} else {
+		e.Removal = &Removal{Cause: cause.Error()}
+	}
+}

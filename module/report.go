@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hardening.yama/module/ansible"
+	"hardening.yama/module/ptrace"
+	"hardening.yama/module/sysctld"
+)
+
+// Report is the answer to ansible-core. Its keys are documented in schema/ptrace_scope.yml, RETURN.
+type Report struct {
+	Changed bool   `json:"changed"`
+	Failed  bool   `json:"failed"`
+	Msg     string `json:"msg"`
+
+	State ptrace.State `json:"state,omitempty"`
+	*Findings
+	RolledBack []Action `json:"rolled_back,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
+	Diff       []Diff   `json:"diff,omitempty"`
+	Invocation any      `json:"invocation,omitempty"`
+
+	done []ptrace.Action
+	plan ptrace.Plan
+}
+
+// Findings are the keys that a report has once the host was observed.
+type Findings struct {
+	Decision       Decision    `json:"decision"`
+	Runtime        Runtime     `json:"runtime"`
+	Persistent     Persistents `json:"persistent"`
+	Packages       Packages    `json:"packages"`
+	Debuggers      []Debugger  `json:"debuggers"`
+	DropIn         DropIn      `json:"drop_in"`
+	Actions        []Action    `json:"actions"`
+	RebootRequired bool        `json:"reboot_required"`
+	Verified       bool        `json:"verified"`
+	StricterKept   bool        `json:"stricter_kept"`
+}
+
+// The parts of a report, as RETURN describes them.
+type (
+	// Decision is what the host should have, and why.
+	Decision struct {
+		Scope   *ptrace.Scope `json:"scope"`
+		Because string        `json:"because"`
+	}
+	// Runtime is the value in the running kernel.
+	Runtime struct {
+		Before *ptrace.Scope `json:"before"`
+		After  *ptrace.Scope `json:"after"`
+	}
+	// Persistents are what the next boot sets, before and after.
+	Persistents struct {
+		Before Persistent `json:"before"`
+		After  Persistent `json:"after"`
+	}
+	// Persistent is what the boot's loader and procps' would set.
+	Persistent struct {
+		Boot         *int    `json:"boot"`
+		BootSource   *string `json:"boot_source"`
+		Reload       *int    `json:"reload"`
+		ReloadSource *string `json:"reload_source"`
+	}
+	// Packages is what was done with packages.
+	Packages struct {
+		Manager   string   `json:"manager"`
+		Enabler   *string  `json:"enabler"`
+		Installed []string `json:"installed"`
+		Removed   []string `json:"removed"`
+	}
+	// Debugger is an installed tool that counts.
+	Debugger struct {
+		Name    string  `json:"name"`
+		Version *string `json:"version"`
+		Source  string  `json:"source"`
+	}
+	// DropIn is the file of ours that carries the value.
+	DropIn struct {
+		Path   *string `json:"path"`
+		Action string  `json:"action"`
+	}
+	// Action is a step that was done.
+	Action struct {
+		Action  string `json:"action"`
+		Object  string `json:"object"`
+		Because string `json:"because"`
+	}
+	// Diff is a change as text.
+	Diff struct {
+		BeforeHeader string `json:"before_header"`
+		AfterHeader  string `json:"after_header"`
+		Before       string `json:"before"`
+		After        string `json:"after"`
+	}
+)
+
+// before notes what the host was like.
+func (r *Report) before(o ptrace.Observed) {
+	r.Findings = &Findings{
+		Runtime:    Runtime{Before: o.Runtime, After: o.Runtime},
+		Persistent: Persistents{Before: persistentOf(o.Tree), After: persistentOf(o.Tree)},
+		Packages:   Packages{Manager: o.Enabler.Manager, Enabler: orNull(o.Enabler.Installed), Installed: []string{}, Removed: []string{}},
+		Debuggers:  []Debugger{},
+		DropIn:     DropIn{Action: "absent"},
+		Actions:    []Action{},
+	}
+	for _, d := range o.Debuggers {
+		source := "package"
+		if d.Path != "" {
+			source = "path"
+		}
+		r.Debuggers = append(r.Debuggers, Debugger{Name: d.Name, Version: orNull(d.Version), Source: source})
+	}
+}
+
+// planned notes the latest plan. What it keeps and warns of counts from every pass.
+func (r *Report) planned(p ptrace.Plan, o ptrace.Observed) {
+	r.plan = p
+	scope := p.Decision.Scope
+	r.Decision = Decision{Scope: &scope, Because: p.Decision.Because}
+	r.StricterKept = r.StricterKept || p.StricterKept
+	r.RebootRequired = p.RebootRequired
+	for _, w := range p.Warnings {
+		if !slices.Contains(r.Warnings, w) {
+			r.Warnings = append(r.Warnings, w)
+		}
+	}
+	if p.Carrier != "" {
+		r.DropIn.Path = &p.Carrier
+		if _, exists := o.Own[p.Carrier]; exists && r.DropIn.Action == "absent" {
+			r.DropIn.Action = "unchanged"
+		}
+	}
+}
+
+// did notes an action that was done.
+func (r *Report) did(a ptrace.Action) { r.done = append(r.done, a) }
+
+// after notes what the host is like now.
+func (r *Report) after(o ptrace.Observed) {
+	r.Findings.Runtime.After = o.Runtime
+	r.Findings.Persistent.After = persistentOf(o.Tree)
+	r.Packages.Enabler = orNull(o.Enabler.Installed)
+}
+
+// verified closes a run that did not fail: in check mode with the plan, otherwise with what was done.
+func (r *Report) verified(p ptrace.Plan, check bool) {
+	if check {
+		r.done = p.Actions
+		r.Findings.Runtime.After = p.Runtime
+		r.Findings.Persistent.After = persistentOf(p.Tree)
+		r.Packages.Enabler = orNull(p.Installed)
+	}
+	r.Verified = len(p.Actions) == 0
+}
+
+// rollBack takes back what was done, last first, and returns the error with what could not be taken back.
+func (r *Report) rollBack(ctx context.Context, m machine, cause error) error {
+	ctx = context.WithoutCancel(ctx) // a run that is asked to stop still cleans up
+	for len(r.done) > 0 {
+		last := r.done[len(r.done)-1]
+		back := last.Inverse()
+		if err := m.Do(ctx, back); err != nil {
+			return fmt.Errorf("%w; and could not put back %s: %v: run the module again, it repairs this", cause, back.Object, err) //nolint:errorlint // the cause is the one to test for
+		}
+		back.Because = "the run failed"
+		r.RolledBack = append(r.RolledBack, actionOf(back))
+		r.done = r.done[:len(r.done)-1]
+	}
+	if o, err := m.Observe(ctx); err == nil && r.Findings != nil {
+		r.after(o)
+	}
+	return cause
+}
+
+// finish derives the rest: changed is that something was done, and nothing else.
+func (r *Report) finish(request ansible.Request, err error) {
+	r.Changed = len(r.done) > 0
+	if request.Invocation {
+		r.Invocation = map[string]any{"module_args": request.Arguments}
+	}
+	if r.Findings != nil {
+		for _, a := range r.done {
+			r.note(a)
+		}
+	}
+	if request.Diff {
+		r.Diff = diffOf(r.done)
+	}
+	if err != nil {
+		r.Failed, r.Msg = true, err.Error()
+		if len(r.RolledBack) > 0 {
+			r.Msg += fmt.Sprintf(" (%d of its changes were put back)", len(r.RolledBack))
+		}
+		return
+	}
+	r.Msg = r.sentence(request.Check)
+}
+
+// note lists one action under the keys it belongs to.
+func (r *Report) note(a ptrace.Action) {
+	r.Actions = append(r.Actions, actionOf(a))
+	switch {
+	case a.Kind == ptrace.Package && a.After != nil:
+		r.Packages.Installed = append(r.Packages.Installed, a.Object)
+	case a.Kind == ptrace.Package:
+		r.Packages.Removed = append(r.Packages.Removed, a.Object)
+	case a.Kind == ptrace.File && r.DropIn.Path != nil && *r.DropIn.Path == a.Object:
+		r.DropIn.Action = map[bool]string{true: "created", false: "replaced"}[a.Before == nil]
+	case a.Kind == ptrace.File && r.DropIn.Path == nil:
+		file := a.Object
+		r.DropIn = DropIn{Path: &file, Action: "removed"}
+	}
+}
+
+// sentence says the outcome as a person would.
+func (r *Report) sentence(check bool) string {
+	would := map[bool]string{true: "would be ", false: "is "}[check && r.Changed]
+	now := "this kernel has no Yama"
+	if after := r.Findings.Runtime.After; after != nil {
+		now = fmt.Sprintf("%s %s%d now", ptrace.Key, would, *after)
+	}
+	boot := "nothing sets it at boot"
+	if p := r.Findings.Persistent.After; p.Boot != nil {
+		boot = fmt.Sprintf("the next boot sets %d", *p.Boot)
+	}
+	done := map[bool]string{true: fmt.Sprintf("%d changes", len(r.done)), false: "nothing to change"}[r.Changed]
+	if len(r.done) == 1 {
+		done = "1 change"
+	}
+	return fmt.Sprintf("%s: %s, %s (%s): %s", r.State, now, boot, done, r.Decision.Because)
+}
+
+func actionOf(a ptrace.Action) Action {
+	return Action{Action: a.Verb(), Object: a.Object, Because: a.Because}
+}
+
+func persistentOf(tree sysctld.Tree) Persistent {
+	var p Persistent
+	p.Boot, p.BootSource = settingOf(tree.Boot())
+	p.Reload, p.ReloadSource = settingOf(tree.Reload())
+	return p
+}
+
+// settingOf returns a setting's value and place, a null value for one that the kernel does not take for a number.
+func settingOf(s sysctld.Setting, ok bool) (*int, *string) {
+	if !ok {
+		return nil, nil
+	}
+	source := s.Source()
+	if n, number := sysctld.Number(s.Value); number {
+		return &n, &source
+	}
+	return nil, &source
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// diffOf renders actions as text before and after. Several steps on one object are one change.
+func diffOf(actions []ptrace.Action) []Diff {
+	var diffs []Diff
+	for _, a := range actions {
+		header := a.Object
+		if a.Kind == ptrace.Package {
+			header = "packages"
+		}
+		i := slices.IndexFunc(diffs, func(d Diff) bool { return d.BeforeHeader == header })
+		if i < 0 {
+			diffs = append(diffs, Diff{BeforeHeader: header, AfterHeader: header, Before: lines(a.Before)})
+			i = len(diffs) - 1
+		}
+		diffs[i].After = lines(a.After)
+	}
+	return diffs
+}
+
+func lines(content *string) string {
+	if content == nil || *content == "" {
+		return ""
+	}
+	return strings.TrimSuffix(*content, "\n") + "\n"
+}

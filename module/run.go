@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"hardening.yama/module/ansible"
+	"hardening.yama/module/host"
+	"hardening.yama/module/ptrace"
+	"hardening.yama/schema"
+)
+
+// machine is what a run needs of a host.
+type machine interface {
+	Lock(ctx context.Context, wait time.Duration) (release func(), err error)
+	Observe(ctx context.Context) (ptrace.Observed, error)
+	Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error
+	Do(ctx context.Context, a ptrace.Action) error
+}
+
+// opener makes the machine that a run is about. With readOnly it must not write, not even a cache.
+type opener func(catalog schema.Catalog, readOnly bool) (machine, error)
+
+func openHost(catalog schema.Catalog, readOnly bool) (machine, error) {
+	return host.New("/", catalog, readOnly)
+}
+
+// passes bounds how often a run observes and decides again after it did something: once to verify, and once more for
+// each surprise a package can bring, since only its files tell what it really sets.
+const passes = 4
+
+// run is the program: args → desired → observe → decide → apply → verify → report. It returns the exit code.
+func run(ctx context.Context, args []string, open opener, stdout io.Writer) (code int) {
+	request, err := ansible.ReadRequest(args)
+	report := &Report{}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v: please report it with this trace: %s", p, firstFrames(debug.Stack()))
+		}
+		report.finish(request, err)
+		if ansible.Reply(stdout, report) != nil || err != nil {
+			code = 1
+		}
+	}()
+	if err != nil {
+		return
+	}
+	if strings.HasSuffix(request.Module, "_info") {
+		err = fmt.Errorf("%s is not part of this version", request.Module)
+		return
+	}
+	err = reconcile(ctx, request, open, report)
+	return
+}
+
+// reconcile makes the host as desired and fills the report on the way.
+func reconcile(ctx context.Context, request ansible.Request, open opener, report *Report) error {
+	options, err := schema.Options()
+	if err != nil {
+		return err
+	}
+	values, err := ansible.Check(request.Module, options, request.Arguments)
+	if err != nil {
+		return err
+	}
+	desired, err := desiredFrom(values)
+	if err != nil {
+		return err
+	}
+	report.State = desired.State
+	catalog, err := schema.LoadCatalog()
+	if err != nil {
+		return err
+	}
+	m, err := open(catalog.With(desired.Debuggers, desired.IgnoreDebuggers), request.Check)
+	if err != nil {
+		return err
+	}
+	if !request.Check {
+		release, err := m.Lock(ctx, desired.LockTimeout)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	observed, err := m.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	report.before(observed)
+	for range passes {
+		plan, err := decide(ctx, m, desired, &observed)
+		if err != nil {
+			return report.rollBack(ctx, m, err)
+		}
+		report.planned(plan, observed)
+		if request.Check || len(plan.Actions) == 0 {
+			report.verified(plan, request.Check)
+			return nil
+		}
+		if err := apply(ctx, m, desired, plan.Actions, &observed, report); err != nil {
+			return report.rollBack(ctx, m, err)
+		}
+		if observed, err = observeAgain(ctx, m, observed); err != nil {
+			return report.rollBack(ctx, m, err)
+		}
+		report.after(observed)
+	}
+	return report.rollBack(ctx, m, fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes))
+}
+
+// decide returns the complete plan; it asks what that hangs on.
+func decide(ctx context.Context, m machine, d ptrace.Desired, o *ptrace.Observed) (ptrace.Plan, error) {
+	for {
+		plan, question, err := ptrace.Decide(d, *o)
+		if err != nil || question == ptrace.NoQuestion {
+			return plan, err
+		}
+		if err := m.Answer(ctx, question, o); err != nil {
+			return plan, err
+		}
+	}
+}
+
+// apply does the actions in their order. A package manager that fails is an answer where the policy has a way around it:
+// the rest of the plan is left, and the next pass decides with what is known now.
+func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Action, o *ptrace.Observed, report *Report) error {
+	for _, a := range actions {
+		if err := ctx.Err(); err != nil {
+			return errors.New("the run was asked to stop")
+		}
+		err := m.Do(ctx, a)
+		switch {
+		case err == nil:
+			report.did(a)
+		case a.Kind == ptrace.Package && d.Packages == ptrace.PackagesAuto && ctx.Err() == nil:
+			o.Enabler.Failed(a, err)
+			return nil
+		default:
+			return fmt.Errorf("%s %s: %w", a.Verb(), a.Object, err)
+		}
+	}
+	return nil
+}
+
+// observeAgain observes, and keeps the package manager's answers that are still true.
+func observeAgain(ctx context.Context, m machine, last ptrace.Observed) (ptrace.Observed, error) {
+	o, err := m.Observe(ctx)
+	o.Enabler.Offer, o.Enabler.Removal = last.Enabler.Offer, last.Enabler.Removal
+	return o, err
+}
+
+// firstFrames shortens a stack to what tells where it broke.
+func firstFrames(stack []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(stack)), "\n")
+	return strings.Join(lines[:min(len(lines), 16)], " ")
+}
