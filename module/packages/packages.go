@@ -81,8 +81,8 @@ func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
 			return ptrace.Offer{Cause: fmt.Sprintf("%s install %s: %v", m.Name, name, err)}
 		}
 		// A capability is offered by a package of another name: the one that is named first.
-		i := max(0, slices.Index(touched, name))
-		return ptrace.Offer{Package: touched[i], With: slices.Delete(touched, i, i+1)}
+		offered := touched[max(0, slices.Index(touched, name))]
+		return ptrace.Offer{Package: offered, With: slices.DeleteFunc(touched, func(n string) bool { return n == offered })}
 	}
 	return ptrace.Offer{}
 }
