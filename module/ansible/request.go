@@ -39,7 +39,7 @@ var build = regexp.MustCompile(`__bin__\.([a-z_]+?)_linux_[a-z0-9]+$`)
 // ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
 // could be read, so that the failure can be reported as ansible-core wants it.
 func ReadRequest(args []string) (Request, error) {
-	request := Request{Module: defaultModule, Arguments: map[string]any{}, Invocation: true}
+	request := Request{Module: defaultModule, Invocation: true}
 	if len(args) != 2 {
 		return request, errors.New("read arguments: this is an Ansible module: give it the path of a JSON file with its arguments")
 	}
@@ -66,6 +66,10 @@ func (r *Request) parse(content []byte) error {
 	if err := decoder.Decode(&object); err != nil {
 		return fmt.Errorf("read arguments: not one JSON object: %w", err)
 	}
+	if object == nil {
+		return errors.New("read arguments: not one JSON object: null")
+	}
+	r.Arguments = map[string]any{}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("read arguments: something follows the JSON object")
 	}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"hardening.yama/module/host"
+	"hardening.yama/schema"
+)
+
+// TestMain lets scripts run the whole program, on the tree that ROOT names.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ptrace_scope": func() {
+		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
+	}})
+}
+
+func openTree(catalog schema.Catalog, readOnly bool) (machine, error) {
+	return host.New(os.Getenv("ROOT"), catalog, readOnly)
+}
+
+// TestScripts runs the archives in testdata: a host's files, what is asked of it, and what it should be like then.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ROOT", filepath.Join(e.WorkDir, "root"))
+			return furnish(filepath.Join(e.WorkDir, "root"))
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"report": report},
+	})
+}
+
+// furnish gives a tree what every host has, unless the archive brings it: a kernel at 1 and no package manager of ours.
+func furnish(root string) error {
+	for name, content := range map[string]string{
+		"proc/sys/kernel/yama/ptrace_scope": "1\n",
+		"etc/os-release":                    "ID=somelinux\n",
+		"run/keep":                          "",
+		"etc/sysctl.d/README":               "",
+		"usr/local/bin/keep":                "",
+		"usr/lib/sysctl.d/README":           "",
+	} {
+		name = filepath.Join(root, name)
+		if _, err := os.Stat(name); err == nil {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report compares keys of the last report: path.to.key=JSON, where a list's element is a number and a string may stand
+// without quotes. "key~text" asks for a part of a string.
+func report(ts *testscript.TestScript, neg bool, args []string) {
+	var last any
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &last); err != nil {
+		ts.Fatalf("the last command printed no report: %v", err)
+	}
+	for _, arg := range args {
+		at := strings.IndexAny(arg, "=~")
+		if at < 0 {
+			ts.Fatalf("report: %q is neither key=value nor key~text", arg)
+		}
+		path, want := arg[:at], arg[at+1:]
+		value, err := lookUp(last, path)
+		if err != nil {
+			ts.Fatalf("report: %v", err)
+		}
+		got := fmt.Sprint(value)
+		if _, text := value.(string); !text {
+			encoded, _ := json.Marshal(value) //nolint:errchkjson // it was JSON before
+			got = string(encoded)
+		}
+		same := got == want || arg[at] == '~' && strings.Contains(got, want)
+		if same == neg {
+			ts.Fatalf("report: %s is %s, not as %q says", path, got, arg)
+		}
+	}
+}
+
+func lookUp(value any, path string) (any, error) {
+	for _, name := range strings.Split(path, ".") {
+		switch v := value.(type) {
+		case map[string]any:
+			value = v[name]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(name, &i); err != nil || i >= len(v) {
+				return nil, fmt.Errorf("no element %s in a list of %d", name, len(v))
+			}
+			value = v[i]
+		default:
+			return nil, fmt.Errorf("no key %s of %s", name, path)
+		}
+	}
+	return value, nil
+}

@@ -1,0 +1,361 @@
+#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright: (c) 2026, The hardening.yama authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Made from schema/ptrace_scope.yml by "make generate": change it there.
+# This file is documentation. The module itself is a program, built into plugins/modules/__bin__ and started by the
+# action plugin of the same name.
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+
+DOCUMENTATION = r'''
+---
+module: ptrace_scope
+short_description: Decide how far processes may look into each other with ptrace
+version_added: 0.1.0
+author:
+  - The hardening.yama authors (@hardening-yama)
+description:
+  - Keeps C(kernel.yama.ptrace_scope) as declared, in the running kernel and across reboots.
+  - One run observes the host, decides, reconciles the package that sets the value, the drop-in of sysctl.d(5) and the
+    value in the running kernel as one unit, verifies the result, and reports what it did and why. A second run changes
+    nothing.
+  - Implements the Fedora Change I(Restrict ptrace by default).
+options:
+  state:
+    description:
+      - What ordinary processes may do to each other.
+      - V(restricted) denies attaching to processes that are not children of the debugger.
+      - V(permissive) is classic ptrace, scope 0, in the distribution's own way. That is the package that enables it
+        (the enabler) where there is one, and a drop-in where there is none.
+      - V(auto) is permissive exactly while a debugger is installed and restricted otherwise. A local administrator's
+        own setting is respected and reported.
+    type: str
+    required: true
+    choices: [auto, permissive, restricted]
+  restricted_scope:
+    description:
+      - What restricted means on this host. V(1) denies attaching to non-children, V(2) leaves ptrace to processes with
+        C(CAP_SYS_PTRACE), V(3) forbids it to everybody.
+      - V(3) cannot be left without a reboot.
+    type: int
+    choices: [1, 2, 3]
+    default: 1
+  exact:
+    description:
+      - By default a stricter value that is already in force is kept and reported as RV(stricter_kept).
+      - With V(true) the value becomes the one that is asked for, even where that loosens it.
+    type: bool
+    default: false
+  packages:
+    description:
+      - V(auto) manages the enabler where the distribution has one and it can be had, and falls back to a drop-in or a
+        mask with a warning.
+      - V(manage) fails where V(auto) would fall back.
+      - V(ignore) never installs or removes a package.
+    type: str
+    choices: [auto, manage, ignore]
+    default: auto
+  debuggers:
+    description:
+      - Names of further debuggers that O(state=auto) counts, as packages, or as programs in C(/usr/local/bin) and
+        C(/usr/local/sbin).
+    type: list
+    elements: str
+    default: []
+  ignore_debuggers:
+    description:
+      - Names of debuggers, or of their packages, that O(state=auto) does not count.
+    type: list
+    elements: str
+    default: []
+  persistent:
+    description:
+      - Whether to reconcile what the next boot sets, that is the packages and the drop-ins.
+    type: bool
+    default: true
+  runtime:
+    description:
+      - Whether to reconcile the value in the running kernel.
+      - Installing the enabler sets the running value to 0 by its own scriptlet, whatever this option says.
+    type: bool
+    default: true
+  reason:
+    description:
+      - Who asks for it and why, in one line. It is kept in the header of the drop-in.
+    type: str
+  yama_missing:
+    description:
+      - What to do on a kernel without Yama, where restricted cannot be true.
+      - V(fail) fails and says how to get Yama.
+      - V(ignore) warns and changes nothing.
+    type: str
+    choices: [fail, ignore]
+    default: fail
+  lock_timeout:
+    description:
+      - How many seconds to wait for another run of this module on the same host, and for a package manager that is busy.
+    type: int
+    default: 60
+attributes:
+  check_mode:
+    description: Can run in check mode and return what it would do, without writing anything to the host.
+    support: full
+  diff_mode:
+    description: Returns what it changed, or would change in check mode, as text before and after.
+    support: full
+  platform:
+    description: Where it runs. No Python is needed on the host.
+    support: full
+    platforms: linux
+notes:
+  - Needs root on the host, so use C(become). Check mode works for an ordinary user as far as the files can be read.
+  - Packages are managed with dnf5 and dnf. On other hosts the module leaves packages alone, works with drop-ins, and
+    finds debuggers as programs.
+  - The setting belongs to the kernel. A container has the value of its host and cannot change it.
+seealso:
+  - name: Yama in the kernel's administrator guide
+    description: What each value of the scope means.
+    link: https://docs.kernel.org/admin-guide/LSM/Yama.html
+  - name: sysctl.d(5)
+    description: How drop-ins override, mask and follow each other.
+    link: https://www.freedesktop.org/software/systemd/man/latest/sysctl.d.html
+'''
+
+EXAMPLES = r'''
+---
+- name: Follow the policy of the distribution, permissive exactly while a debugger is installed
+  hardening.yama.ptrace_scope:
+    state: auto
+  become: true
+
+- name: Deny attaching to processes that are not children
+  hardening.yama.ptrace_scope:
+    state: restricted
+    reason: "Baseline 2026, section 4"
+  become: true
+
+- name: Leave ptrace to root, and lower a stricter value that is already in force
+  hardening.yama.ptrace_scope:
+    state: restricted
+    restricted_scope: 2
+    exact: true
+  become: true
+
+- name: Count a debugger of our own, and not elfutils, which the build tools pull in
+  hardening.yama.ptrace_scope:
+    state: auto
+    debuggers: [tracelord]
+    ignore_debuggers: [elfutils]
+  become: true
+
+- name: Let debuggers in on a build host, without touching packages
+  hardening.yama.ptrace_scope:
+    state: permissive
+    packages: ignore
+    reason: "CI debugging, asked for by the build team"
+  become: true
+'''
+
+RETURN = r'''
+---
+msg:
+  description: The outcome in one plain sentence.
+  returned: always
+  type: str
+  sample: "restricted: kernel.yama.ptrace_scope is now 1 and stays 1 after a reboot"
+state:
+  description: The state that was asked for.
+  returned: when the arguments are valid
+  type: str
+  sample: auto
+decision:
+  description: What the host should have, and why.
+  returned: when the host could be observed
+  type: dict
+  contains:
+    scope:
+      description: The scope that was decided on.
+      type: int
+      sample: 1
+    because:
+      description: The reason in words, with the evidence.
+      type: str
+      sample: no debugger is installed
+runtime:
+  description: The value in the running kernel. V(null) without Yama. In check mode RV(runtime.after) is the predicted one.
+  returned: when the host could be observed
+  type: dict
+  contains:
+    before:
+      description: The value before the run.
+      type: int
+      sample: 0
+    after:
+      description: The value after the run.
+      type: int
+      sample: 1
+persistent:
+  description: What the next boot sets. In check mode RV(persistent.after) is the predicted one.
+  returned: when the host could be observed
+  type: dict
+  contains:
+    before:
+      description: Before the run.
+      type: dict
+      contains: &persistent
+        boot:
+          description: The value that systemd-sysctl sets at boot. V(null) where nothing names the key.
+          type: int
+          sample: 1
+        boot_source:
+          description: File and line that RV(persistent.before.boot) comes from, or V(null).
+          type: str
+          sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
+        reload:
+          description: The value that C(sysctl --system) of procps would set. V(null) where nothing names the key.
+          type: int
+          sample: 1
+        reload_source:
+          description: File and line that RV(persistent.before.reload) comes from, or V(null).
+          type: str
+          sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
+    after:
+      description: After the run, with the same keys as RV(persistent.before).
+      type: dict
+      contains: *persistent
+packages:
+  description: The package manager and what was done with it.
+  returned: when the host could be observed
+  type: dict
+  contains:
+    manager:
+      description: The package manager in use, V(none) where the module leaves packages alone on this host.
+      type: str
+      sample: dnf5
+    enabler:
+      description: The installed package whose drop-in sets 0, or V(null).
+      type: str
+      sample: yama-ptrace-enable
+    installed:
+      description: Packages that were installed.
+      type: list
+      elements: str
+      sample: []
+    removed:
+      description: Packages that were removed.
+      type: list
+      elements: str
+      sample: [yama-ptrace-enable]
+debuggers:
+  description: The installed tools that attach to processes they did not start.
+  returned: when the host could be observed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the package, or of the program.
+      type: str
+      sample: strace
+    version:
+      description: Version of the package, V(null) for a program.
+      type: str
+      sample: 6.18-1.fc45
+    source:
+      description: How it was found, V(package) or V(path).
+      type: str
+      sample: package
+drop_in:
+  description: The drop-in of this module that carries the value.
+  returned: when the host could be observed
+  type: dict
+  contains:
+    path:
+      description: The file, or V(null) where the state needs none.
+      type: str
+      sample: /etc/sysctl.d/zz-ptrace_scope.conf
+    action:
+      description: What became of it, V(created), V(replaced), V(removed), V(unchanged) or V(absent).
+      type: str
+      sample: created
+actions:
+  description: What was done, in that order. In check mode, what would be done.
+  returned: when the host could be observed
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: One of V(write), V(remove), V(mask), V(unmask), V(install), V(uninstall), V(set).
+      type: str
+      sample: write
+    object:
+      description: The file, the package or the key.
+      type: str
+      sample: /etc/sysctl.d/zz-ptrace_scope.conf
+    because:
+      description: Why.
+      type: str
+      sample: restricted is a plain line of its own, in a file that wins
+rolled_back:
+  description: What was put back after a failure, as in RV(actions), in the order it was put back.
+  returned: on failure after something was done
+  type: list
+  elements: dict
+reboot_required:
+  description: Whether only a reboot can make the running kernel follow, since it holds 3.
+  returned: when the host could be observed
+  type: bool
+  sample: false
+verified:
+  description: Whether the host was observed again after the last change and needed nothing more.
+  returned: when the host could be observed
+  type: bool
+  sample: true
+stricter_kept:
+  description: Whether a stricter value than the one asked for was found and kept.
+  returned: when the host could be observed
+  type: bool
+  sample: false
+diff:
+  description: The drop-ins, masks, packages and the running value that change, as text before and after.
+  returned: in diff mode
+  type: list
+  elements: dict
+  contains:
+    before_header:
+      description: The file, C(packages), or the key.
+      type: str
+      sample: kernel.yama.ptrace_scope
+    after_header:
+      description: As RV(diff[].before_header).
+      type: str
+      sample: kernel.yama.ptrace_scope
+    before:
+      description: The text before.
+      type: str
+      sample: "0\n"
+    after:
+      description: The text after.
+      type: str
+      sample: "1\n"
+warnings:
+  description: What an administrator should know besides.
+  returned: when there are any
+  type: list
+  elements: str
+'''
+
+import json
+
+if __name__ == '__main__':
+    print(json.dumps({
+        'failed': True,
+        'changed': False,
+        'msg': 'hardening.yama.ptrace_scope was started without its action plugin: '
+               'plugins/action/ptrace_scope.py is missing from this installation of the collection',
+    }))

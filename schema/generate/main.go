@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Generate writes what is made from the contract: the documentation that ansible-doc reads, the role's argument spec,
+// and the option table of README.md. Run it from the top of the project; `make generate` does.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"hardening.yama/schema"
+)
+
+func main() {
+	if err := run("."); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(top string) error {
+	options, err := schema.Options()
+	if err != nil {
+		return err
+	}
+	argumentSpec, err := roleArgumentSpec(options)
+	if err != nil {
+		return err
+	}
+	readme, err := os.ReadFile(filepath.Join(top, "README.md"))
+	if err != nil {
+		return err
+	}
+	table, err := replaceBetween(string(readme), "<!-- options -->\n", "<!-- /options -->\n", optionTable(options))
+	if err != nil {
+		return fmt.Errorf("README.md: %w", err)
+	}
+	module, err := moduleDocumentation(schema.Contract())
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{
+		"plugins/modules/ptrace_scope.py":            module,
+		"roles/ptrace_scope/meta/argument_specs.yml": argumentSpec,
+		"README.md": table,
+	} {
+		name = filepath.Join(top, name)
+		if old, err := os.ReadFile(name); err == nil && string(old) == content { // #nosec G304 -- our own files
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { // #nosec G301 -- files of a source tree
+			return err
+		}
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil { // #nosec G306 -- files of a source tree
+			return err
+		}
+	}
+	return nil
+}
+
+const moduleHeader = `#!/usr/bin/python
+# -*- coding: utf-8 -*-
+
+# Copyright: (c) 2026, The hardening.yama authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Made from schema/ptrace_scope.yml by "make generate": change it there.
+# This file is documentation. The module itself is a program, built into plugins/modules/__bin__ and started by the
+# action plugin of the same name.
+
+from __future__ import absolute_import, division, print_function
+
+__metaclass__ = type
+`
+
+const moduleFooter = `
+import json
+
+if __name__ == '__main__':
+    print(json.dumps({
+        'failed': True,
+        'changed': False,
+        'msg': 'hardening.yama.ptrace_scope was started without its action plugin: '
+               'plugins/action/ptrace_scope.py is missing from this installation of the collection',
+    }))
+`
+
+// moduleDocumentation wraps the three sections of the contract, as they are written, for ansible-doc.
+func moduleDocumentation(contract string) (string, error) {
+	_, body, found := strings.Cut(contract, "\n---\n")
+	if !found {
+		return "", errors.New("ptrace_scope.yml: no document start")
+	}
+	var b strings.Builder
+	b.WriteString(moduleHeader)
+	sections := regexp.MustCompile(`(?m)^([A-Z]+):\n`).FindAllStringSubmatchIndex(body, -1)
+	for i, at := range sections {
+		end := len(body)
+		if i+1 < len(sections) {
+			end = sections[i+1][0]
+		}
+		text := regexp.MustCompile(`(?m)^  `).ReplaceAllString(body[at[1]:end], "")
+		if strings.Contains(text, "'''") {
+			return "", errors.New("ptrace_scope.yml: three quotes would end the text in Python")
+		}
+		fmt.Fprintf(&b, "\n%s = r'''\n---\n%s\n'''\n", body[at[2]:at[3]], strings.TrimSpace(text))
+	}
+	b.WriteString(moduleFooter)
+	return b.String(), nil
+}
+
+// rolePrefix is what the role's variables begin with.
+const rolePrefix = "ptrace_scope_"
+
+type (
+	argument struct {
+		Description []string `yaml:"description"`
+		Type        string   `yaml:"type"`
+		Elements    string   `yaml:"elements,omitempty"`
+		Choices     []any    `yaml:"choices,flow,omitempty"`
+		Default     any      `yaml:"default,omitempty"`
+		Required    bool     `yaml:"required"`
+	}
+	entryPoint struct {
+		ShortDescription string    `yaml:"short_description"`
+		Description      []string  `yaml:"description"`
+		Options          yaml.Node `yaml:"options"`
+	}
+)
+
+// roleArgumentSpec gives the role one variable for each option. None is required: the role's own default for the state
+// is auto, and what is left out is left to the module.
+func roleArgumentSpec(options []schema.Option) (string, error) {
+	nodes := yaml.Node{Kind: yaml.MappingNode}
+	for _, o := range options {
+		a := argument{Description: o.Description, Type: o.Type, Elements: o.Elements, Choices: o.Choices, Default: o.Default}
+		if o.Name == "state" {
+			a.Default = "auto"
+		}
+		if list, ok := a.Default.([]any); ok && len(list) == 0 {
+			a.Default = nil // an empty list is what the module takes anyway
+		}
+		a.Description = nil
+		for _, paragraph := range o.Description {
+			a.Description = append(a.Description, forRole(paragraph))
+		}
+		var value yaml.Node
+		if err := value.Encode(a); err != nil {
+			return "", err
+		}
+		nodes.Content = append(nodes.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: rolePrefix + o.Name}, &value)
+	}
+	var b bytes.Buffer
+	b.WriteString("# SPDX-License-Identifier: GPL-3.0-or-later\n# Made from schema/ptrace_scope.yml by \"make generate\": change it there.\n---\n")
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	err := encoder.Encode(map[string]map[string]entryPoint{"argument_specs": {"main": {
+		ShortDescription: "Decide how far processes may look into each other with ptrace",
+		Description:      []string{"Runs the module hardening.yama.ptrace_scope; every variable is the option of the same name."},
+		Options:          nodes,
+	}}})
+	return b.String(), errors.Join(err, encoder.Close())
+}
+
+// semantic is Ansible's markup for an option, a value, or a return value.
+var semantic = regexp.MustCompile(`\b(O|RV)\(([a-z_]+)(=[^)]*)?[^)]*\)`)
+
+// forRole points the markup of the module's options at the role's variables. Return values stay names in code font.
+func forRole(paragraph string) string {
+	return semantic.ReplaceAllStringFunc(paragraph, func(m string) string {
+		parts := semantic.FindStringSubmatch(m)
+		if parts[1] == "RV" {
+			return "C(" + parts[2] + ")"
+		}
+		return "O(" + rolePrefix + parts[2] + parts[3] + ")"
+	})
+}
+
+// optionTable renders the options for README.md.
+func optionTable(options []schema.Option) string {
+	var b strings.Builder
+	b.WriteString("| option | type | default | meaning |\n|---|---|---|---|\n")
+	for _, o := range options {
+		kind := "`" + o.Type + "`"
+		if len(o.Choices) > 0 {
+			names := make([]string, 0, len(o.Choices))
+			for _, c := range o.Choices {
+				names = append(names, fmt.Sprintf("`%v`", c))
+			}
+			kind = strings.Join(names, " ")
+		}
+		standard := "required"
+		if !o.Required {
+			standard = fmt.Sprintf("`%v`", o.Default)
+			if o.Default == nil {
+				standard = "–"
+			}
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Name, kind, standard, plain(strings.Join(o.Description, " ")))
+	}
+	return b.String()
+}
+
+var markup = regexp.MustCompile(`\b([A-Z]+)\(([^)]*)\)`)
+
+// plain turns Ansible's markup into Markdown.
+func plain(text string) string {
+	return markup.ReplaceAllStringFunc(text, func(m string) string {
+		parts := markup.FindStringSubmatch(m)
+		if parts[1] == "I" {
+			return "*" + parts[2] + "*"
+		}
+		return "`" + parts[2] + "`"
+	})
+}
+
+// replaceBetween replaces what stands between two markers.
+func replaceBetween(text, begin, end, with string) (string, error) {
+	before, rest, begins := strings.Cut(text, begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		return "", fmt.Errorf("the markers %q and %q are missing", begin, end)
+	}
+	return before + begin + with + end + after, nil
+}
