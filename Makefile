@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+.DEFAULT_GOAL := help
+GOOS   := linux
+GOARCH ?= $(shell PATH="$(CURDIR)/.venv/bin:$$PATH" go env GOARCH)
+GO     := PATH="$(CURDIR)/.venv/bin:$$PATH" go
+BIN    := plugins/modules/__bin__/ptrace_scope_$(GOOS)_$(GOARCH)
+
+.PHONY: help
+help: ## show this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: ## take a machine to STATE=restricted|permissive|auto and prove it (INVENTORY=… for hosts of your own)
+	@scripts/setup run
+	@$(MAKE) --no-print-directory build
+	@STATE="$(STATE)" INVENTORY="$(INVENTORY)" scripts/run
+
+.PHONY: test
+test: ## set up and run the whole test suite
+	@scripts/setup test
+	@scripts/test
+
+.PHONY: build
+build: ## build the program into bin/ and, for the collection, plugins/modules/__bin__/ (GOARCH=…)
+	@scripts/setup build
+	@CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN) ./module
+	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(BIN) bin/ptrace_scope; fi
+
+.PHONY: generate
+generate: ## make again what is made from schema/ and from the decision table
+	$(GO) run ./schema/generate
+	$(GO) test ./module/ptrace -run TestDecisionsDocument -update
+
+.PHONY: lint
+lint: ## only the linters
+	@scripts/setup test
+	@scripts/test lint
+
+.PHONY: scenarios
+scenarios: ## only the scenarios on machines with a real kernel
+	@scripts/setup test
+	@scripts/test scenarios
+
+.PHONY: bench
+bench: ## measure a steady-state run against rpm -q on the lab's machine
+	@scripts/setup run
+	@$(MAKE) --no-print-directory build
+	@scripts/bench
+
+.PHONY: pin
+pin: ## make requirements.txt from requirements.in
+	@scripts/pin
+
+.PHONY: clean
+clean: ## end the lab's machines; remove builds and environments
+	@for name in $$(molecule/lab/lab list 2>/dev/null); do molecule/lab/lab down "$$name"; done
+	rm -rf bin dist .venv .tools .lab .collections .ansible plugins/modules/__bin__
