@@ -14,7 +14,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hardening.yama/module/host"
-	"hardening.yama/schema"
 )
 
 // TestMain lets scripts run the whole program, on the tree that ROOT names.
@@ -24,9 +23,7 @@ func TestMain(m *testing.M) {
 	}})
 }
 
-func openTree(catalog schema.Catalog, readOnly bool) (machine, error) {
-	return host.New(os.Getenv("ROOT"), catalog, readOnly)
-}
+func openTree(c host.Config) (machine, error) { return host.New(os.Getenv("ROOT"), c) }
 
 // TestScripts runs the archives in testdata: a host's files, what is asked of it, and what it should be like then.
 func TestScripts(t *testing.T) {

@@ -25,12 +25,10 @@ type machine interface {
 	Do(ctx context.Context, a ptrace.Action) error
 }
 
-// opener makes the machine that a run is about. With readOnly it must not write, not even a cache.
-type opener func(catalog schema.Catalog, readOnly bool) (machine, error)
+// opener makes the machine that a run is about.
+type opener func(host.Config) (machine, error)
 
-func openHost(catalog schema.Catalog, readOnly bool) (machine, error) {
-	return host.New("/", catalog, readOnly)
-}
+func openHost(c host.Config) (machine, error) { return host.New("/", c) }
 
 // passes bounds how often a run observes and decides again after it did something: once to verify, and once more for
 // each surprise a package can bring, since only its files tell what it really sets.
@@ -79,7 +77,11 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
-	m, err := open(catalog.With(desired.Debuggers, desired.IgnoreDebuggers), request.Check)
+	m, err := open(host.Config{
+		Catalog:     catalog.With(desired.Debuggers, desired.IgnoreDebuggers),
+		ReadOnly:    request.Check,
+		LockTimeout: desired.LockTimeout,
+	})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"hardening.yama/module/packages"
 	"hardening.yama/module/ptrace"
@@ -27,17 +28,26 @@ type Host struct {
 	manager packages.Manager
 }
 
-// New returns the host whose files are below root. The catalogue says what counts as a debugger. With readOnly nothing is
-// written while the host is asked.
-func New(root string, catalog schema.Catalog, readOnly bool) (*Host, error) {
-	h := &Host{root: root, catalog: catalog}
+// Config is what a host needs to be told.
+type Config struct {
+	// Catalog says what counts as a debugger, and names the enablers.
+	Catalog schema.Catalog
+	// ReadOnly: nothing is written while the host is asked, for check mode.
+	ReadOnly bool
+	// LockTimeout is how long a busy package manager is waited for.
+	LockTimeout time.Duration
+}
+
+// New returns the host whose files are below root.
+func New(root string, c Config) (*Host, error) {
+	h := &Host{root: root, catalog: c.Catalog}
 	release, err := h.osRelease()
 	if err != nil {
 		return nil, err
 	}
-	h.distro = catalog.Distribution(release["ID"], release["VERSION_ID"])
+	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
 	h.manager = packages.Find(h.distro.Managers)
-	h.manager.ReadOnly = readOnly
+	h.manager.ReadOnly, h.manager.LockTimeout = c.ReadOnly, c.LockTimeout
 	return h, nil
 }
 

@@ -21,6 +21,8 @@ type Manager struct {
 	Name string
 	// ReadOnly throws away whatever the manager writes while it is asked, for check mode.
 	ReadOnly bool
+	// LockTimeout is how long another user of the package database is waited for.
+	LockTimeout time.Duration
 
 	program              string // absolute: no PATH decides what runs as root
 	rpm                  string
@@ -107,16 +109,26 @@ func (m Manager) Remove(ctx context.Context, name string) error {
 }
 
 func (m Manager) transact(ctx context.Context, args []string, name string, want bool) error {
-	r, err := execute(ctx, false, transactionDeadline, m.program, append(slices.Clone(args), name)...)
-	if err != nil {
-		return err
+	for attempt := 1; ; attempt++ {
+		if err := m.waitForDatabase(ctx); err != nil {
+			return err
+		}
+		r, err := execute(ctx, false, transactionDeadline, m.program, append(slices.Clone(args), name)...)
+		if err != nil {
+			return err
+		}
+		installed, err := m.Installed(ctx, []string{name})
+		if err != nil {
+			return err
+		}
+		if r.code == 0 && (len(installed) > 0) == want {
+			return nil
+		}
+		// Somebody may have taken the database between our look and the manager's; not all of them say so.
+		if attempt == attempts || r.code == 0 {
+			return fmt.Errorf("%s %s %s: exit code %d: %s", m.Name, args[0], name, r.code, r.lastLines())
+		}
 	}
-	installed, err := m.Installed(ctx, []string{name})
-	if err != nil {
-		return err
-	}
-	if r.code != 0 || (len(installed) > 0) != want {
-		return fmt.Errorf("%s %s %s: exit code %d: %s", m.Name, args[0], name, r.code, r.lastLines())
-	}
-	return nil
 }
+
+const attempts = 2

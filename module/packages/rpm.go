@@ -5,7 +5,9 @@ package packages
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -89,6 +91,32 @@ func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) 
 		return nil, fmt.Errorf("ask the rpm database whether %s can be removed: %s", name, r.lastLines())
 	}
 	return with, nil
+}
+
+// waitForDatabase waits until no other process holds rpm's transaction lock. dnf5 would fail at once, without saying why.
+func (m Manager) waitForDatabase(ctx context.Context) error {
+	r, err := execute(ctx, false, queryDeadline, m.rpm, "--eval", "%{_rpmlock_path}")
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(strings.TrimSpace(r.stdout))
+	if err != nil {
+		return nil //nolint:nilerr // nobody has made the lock yet; if it is something else, the manager will say so
+	}
+	defer f.Close() //nolint:errcheck // only looked at
+	for deadline := time.Now().Add(m.LockTimeout); ; time.Sleep(200 * time.Millisecond) {
+		lock := syscall.Flock_t{Type: syscall.F_WRLCK}
+		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil || lock.Type == syscall.F_UNLCK {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("wait for the package database: process %d has held %s for %s: wait for it to end, or raise lock_timeout",
+				lock.Pid, f.Name(), m.LockTimeout)
+		}
+	}
 }
 
 // between returns what stands between a prefix and a suffix, if the text has both.

@@ -211,11 +211,11 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 		return NoQuestion, nil
 	}
 	manage := d.Packages == PackagesManage
-	if !manage && !slices.ContainsFunc(e.DropIns, o.acting) {
-		return NoQuestion, nil
-	}
 	if e.Removal == nil {
-		return AskRemoval, nil
+		if manage || slices.ContainsFunc(e.DropIns, o.acting) {
+			return AskRemoval, nil
+		}
+		return NoQuestion, nil
 	}
 	problem := e.Removal.problem(e.Installed)
 	switch {

@@ -3,6 +3,7 @@
 package ptrace
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -235,6 +236,13 @@ var hosts = []struct {
 		observed: observe(fedora45, kernel(3)),
 		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
 		warning: "the kernel holds 3 until the next boot, which will bring 1",
+	},
+	{
+		name: "Fedora 45, the package manager could not remove the enabler", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), enabler(f45),
+			func(o *Observed) { o.Enabler.Failed(Action{}, errors.New("dnf5 remove: exit code 1")) }),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: f45 + " stays and is masked: dnf5 remove: exit code 1",
 	},
 	{
 		name: "Fedora 45 with strace, packages left alone", desired: with(restricted, func(d *Desired) { d.Packages = PackagesIgnore }),
