@@ -145,8 +145,8 @@ func (r *Report) did(a ptrace.Action) { r.done = append(r.done, a) }
 
 // after notes what the host is like now.
 func (r *Report) after(o ptrace.Observed) {
-	r.Findings.Runtime.After = o.Runtime
-	r.Findings.Persistent.After = persistentOf(o.Tree)
+	r.Runtime.After = o.Runtime
+	r.Persistent.After = persistentOf(o.Tree)
 	r.Packages.Enabler = orNull(o.Enabler.Installed)
 }
 
@@ -154,8 +154,8 @@ func (r *Report) after(o ptrace.Observed) {
 func (r *Report) verified(p ptrace.Plan, check bool) {
 	if check {
 		r.done = p.Actions
-		r.Findings.Runtime.After = p.Runtime
-		r.Findings.Persistent.After = persistentOf(p.Tree)
+		r.Runtime.After = p.Runtime
+		r.Persistent.After = persistentOf(p.Tree)
 		r.Packages.Enabler = orNull(p.Installed)
 	}
 	r.Verified = len(p.Actions) == 0
@@ -224,11 +224,11 @@ func (r *Report) note(a ptrace.Action) {
 func (r *Report) sentence(check bool) string {
 	would := map[bool]string{true: "would be ", false: "is "}[check && r.Changed]
 	now := "this kernel has no Yama"
-	if after := r.Findings.Runtime.After; after != nil {
+	if after := r.Runtime.After; after != nil {
 		now = fmt.Sprintf("%s %s%d now", ptrace.Key, would, *after)
 	}
 	boot := "nothing sets it at boot"
-	if p := r.Findings.Persistent.After; p.Boot != nil {
+	if p := r.Persistent.After; p.Boot != nil {
 		boot = fmt.Sprintf("the next boot sets %d", *p.Boot)
 	}
 	done := map[bool]string{true: fmt.Sprintf("%d changes", len(r.done)), false: "nothing to change"}[r.Changed]

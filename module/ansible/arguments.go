@@ -85,7 +85,7 @@ func checkChoice(o schema.Option, value any) error {
 }
 
 func checkSupported(module string, options []schema.Option, raw map[string]any) error {
-	var supported, unsupported []string
+	supported, unsupported := make([]string, 0, len(options)), []string{}
 	for _, o := range options {
 		supported = append(supported, o.Name)
 	}
@@ -99,7 +99,7 @@ func checkSupported(module string, options []schema.Option, raw map[string]any) 
 	}
 	sort.Strings(supported)
 	sort.Strings(unsupported)
-	return fmt.Errorf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.", //nolint:staticcheck // ansible-core's words
+	return fmt.Errorf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.", //nolint:staticcheck,revive // ansible-core's words
 		module, strings.Join(unsupported, ", "), strings.Join(supported, ", "))
 }
 

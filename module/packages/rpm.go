@@ -101,7 +101,7 @@ func (m Manager) waitForDatabase(ctx context.Context) error {
 	}
 	f, err := os.Open(strings.TrimSpace(r.stdout))
 	if err != nil {
-		return nil //nolint:nilerr // nobody has made the lock yet; if it is something else, the manager will say so
+		return nil // nobody has made the lock yet; if it is something else, the manager will say so
 	}
 	defer f.Close() //nolint:errcheck // only looked at
 	for deadline := time.Now().Add(m.LockTimeout); ; time.Sleep(200 * time.Millisecond) {

@@ -296,6 +296,7 @@ func (t *target) setRuntime(scope Scope, d Desired, o Observed) {
 		keep = false
 	case StateAuto:
 		keep = keep && now > Restricted && !o.setByUs(now)
+	case StateRestricted:
 	}
 	switch {
 	case keep:

@@ -32,7 +32,7 @@ func file(path, content string) func(*Observed) {
 	}
 }
 
-func own(path string, state State, value Scope, masks ...string) func(*Observed) {
+func own(path string, state State, value Scope, masks ...string) func(*Observed) { //nolint:unparam // every row says its value
 	return func(o *Observed) {
 		content := render(state, value, "", masks)
 		file(path, content)(o)
@@ -415,7 +415,7 @@ func TestDecideForRealHosts(t *testing.T) {
 
 // describe renders actions as the table writes them: verb, object, and the value for files and the kernel.
 func describe(actions []Action) []string {
-	var out []string
+	out := make([]string, 0, len(actions))
 	for _, a := range actions {
 		text := a.Verb() + " " + a.Object
 		switch {
@@ -461,7 +461,7 @@ func settle(o Observed, actions []Action) Observed {
 			}
 		case Value:
 			var n Scope
-			fmt.Sscan(*a.After, &n) //nolint:errcheck // a number by construction
+			fmt.Sscan(*a.After, &n)
 			after.Runtime = &n
 		}
 	}
@@ -516,7 +516,7 @@ func TestDecisionsDocument(t *testing.T) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", h.name, options(h.desired), scope, reason, actions)
 	}
 	if *update {
-		if err := os.WriteFile(decisionsFile, []byte(b.String()), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(decisionsFile, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

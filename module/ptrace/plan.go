@@ -45,9 +45,9 @@ func (a Action) Verb() string {
 		return either(gone, "uninstall", "install")
 	case Value:
 		return "set"
-	default:
-		return either(gone, "remove", "write")
+	case File, Leftover:
 	}
+	return either(gone, "remove", "write")
 }
 
 func either(condition bool, yes, no string) string {
