@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,8 +17,12 @@ import (
 	"hardening.yama/module/host"
 )
 
-// TestMain lets scripts run the whole program, on the tree that ROOT names.
+// TestMain lets scripts and the test of kills run the whole program, on the tree that ROOT names.
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		runtime.LockOSThread() // strace counts the calls of each thread
+		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
+	}
 	testscript.Main(m, map[string]func(){"ptrace_scope": func() {
 		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
 	}})

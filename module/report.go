@@ -164,20 +164,41 @@ func (r *Report) verified(p ptrace.Plan, check bool) {
 // rollBack takes back what was done, last first, and returns the error with what could not be taken back.
 func (r *Report) rollBack(ctx context.Context, m machine, cause error) error {
 	ctx = context.WithoutCancel(ctx) // a run that is asked to stop still cleans up
+	acted := len(r.done) > 0
 	for len(r.done) > 0 {
 		last := r.done[len(r.done)-1]
-		back := last.Inverse()
-		if err := m.Do(ctx, back); err != nil {
-			return fmt.Errorf("%w; and could not put back %s: %v: run the module again, it repairs this", cause, back.Object, err) //nolint:errorlint // the cause is the one to test for
+		if err := r.putBack(ctx, m, last.Inverse()); err != nil {
+			return fmt.Errorf("%w; and %v", cause, err) //nolint:errorlint // the cause is the one to test for
 		}
-		back.Because = "the run failed"
-		r.RolledBack = append(r.RolledBack, actionOf(back))
 		r.done = r.done[:len(r.done)-1]
 	}
-	if o, err := m.Observe(ctx); err == nil && r.Findings != nil {
-		r.after(o)
+	if !acted {
+		return cause
 	}
+	o, err := m.Observe(ctx)
+	if err != nil {
+		return fmt.Errorf("%w; and could not look at the host afterwards: %v", cause, err) //nolint:errorlint // the cause is the one to test for
+	}
+	// A package's scriptlet may have set the value on its own.
+	if now, before := o.Runtime, r.Runtime.Before; now != nil && before != nil && *now != *before {
+		from, to := now.String(), before.String()
+		if err := r.putBack(ctx, m, ptrace.Action{Kind: ptrace.Value, Object: ptrace.Key, Before: &from, After: &to}); err != nil {
+			return fmt.Errorf("%w; and %v", cause, err) //nolint:errorlint // the cause is the one to test for
+		}
+		o.Runtime = before
+	}
+	r.after(o)
 	return cause
+}
+
+// putBack does one step back and notes it.
+func (r *Report) putBack(ctx context.Context, m machine, back ptrace.Action) error {
+	if err := m.Do(ctx, back); err != nil {
+		return fmt.Errorf("could not put back %s: %w: run the module again, it repairs this", back.Object, err)
+	}
+	back.Because = "the run failed"
+	r.RolledBack = append(r.RolledBack, actionOf(back))
+	return nil
 }
 
 // finish derives the rest: changed is that something was done, and nothing else.

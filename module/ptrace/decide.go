@@ -116,6 +116,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	}
 	if boot := bootScope(base); boot == nil && !sameScope(o.KernelDefault, &scope) || boot != nil && *boot != scope {
 		t.dropIn = &scope
+		t.fileBecause = fmt.Sprintf("nothing else would set %d at boot", scope)
 	}
 	return t, NoQuestion, nil
 }
@@ -189,7 +190,7 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 	if !isClassic(base, o.KernelDefault) {
 		zero := Classic
 		t.dropIn = &zero
-		t.fileBecause = "no drop-in of the distribution sets 0"
+		t.fileBecause = "nothing else would set 0 at boot"
 	}
 	return NoQuestion, nil
 }

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"hardening.yama/module/host"
+	"hardening.yama/module/ptrace"
+)
+
+// fedora is a tree with an enabler: the real adapter for files and kernel, and a package manager that is a map.
+type fedora struct {
+	*host.Host
+	root      string
+	installed string
+	offer     ptrace.Offer
+	removal   ptrace.Removal
+	// fail says which action fails, and how.
+	fail func(ptrace.Action) error
+	// did lists what was done, in order.
+	did []string
+}
+
+const enablerFile = "/usr/lib/sysctl.d/10-default-yama-scope.conf"
+
+func newFedora(t *testing.T) *fedora {
+	t.Helper()
+	root := t.TempDir()
+	if err := furnish(root); err != nil {
+		t.Fatal(err)
+	}
+	return &fedora{root: root, offer: ptrace.Offer{Package: "yama-ptrace-enable"}, fail: func(ptrace.Action) error { return nil }}
+}
+
+func (f *fedora) open(c host.Config) (machine, error) {
+	var err error
+	f.Host, err = host.New(f.root, c)
+	return f, err
+}
+
+func (f *fedora) Observe(ctx context.Context) (ptrace.Observed, error) {
+	o, err := f.Host.Observe(ctx)
+	o.Enabler.Manager, o.Enabler.Installed = "dnf5", f.installed
+	o.Enabler.Candidates = []string{"yama-ptrace-enable"}
+	return o, err
+}
+
+func (f *fedora) Answer(_ context.Context, q ptrace.Question, o *ptrace.Observed) error {
+	if q == ptrace.AskOffer {
+		o.Enabler.Offer = &f.offer
+	} else {
+		o.Enabler.Removal = &f.removal
+	}
+	return nil
+}
+
+func (f *fedora) Do(ctx context.Context, a ptrace.Action) error {
+	if err := f.fail(a); err != nil {
+		return err
+	}
+	f.did = append(f.did, a.Verb()+" "+a.Object)
+	if a.Kind != ptrace.Package {
+		return f.Host.Do(ctx, a)
+	}
+	if a.After == nil {
+		f.installed = ""
+		return os.Remove(filepath.Join(f.root, enablerFile))
+	}
+	return f.install(a.Object)
+}
+
+// install does what the package does, scriptlet included.
+func (f *fedora) install(name string) error {
+	f.installed = name
+	if err := os.WriteFile(filepath.Join(f.root, enablerFile), []byte("kernel.yama.ptrace_scope = 0\n"), 0o644); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(filepath.Join(f.root, "/etc/sysctl.d/10-default-yama-scope.conf")); err == nil {
+		return nil // masked
+	}
+	return os.WriteFile(filepath.Join(f.root, "/proc/sys/kernel/yama/ptrace_scope"), []byte("0\n"), 0o644)
+}
+
+// ask runs the whole program and returns its report.
+func (f *fedora) ask(t *testing.T, arguments string) map[string]any {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "args.json")
+	if err := os.WriteFile(file, []byte(arguments), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	f.did = nil
+	run(context.Background(), []string{"ptrace_scope", file}, f.open, &out)
+	if lines := strings.Split(strings.Trim(out.String(), "\n"), "\n"); len(lines) != 1 || out.Bytes()[0] != '\n' {
+		t.Fatalf("not a line break and one line: %q", out.String())
+	}
+	var report map[string]any
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// files returns what lies in the tree, to compare.
+func (f *fedora) files(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(f.root, func(name string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.HasSuffix(name, ".lock") {
+			return err
+		}
+		name = strings.TrimPrefix(name, f.root)
+		if target, err := os.Readlink(filepath.Join(f.root, name)); err == nil {
+			found[name] = "-> " + target
+			return nil
+		}
+		content, err := os.ReadFile(filepath.Join(f.root, name))
+		found[name] = string(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func same(a, b map[string]string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func TestStatesFollowEachOther(t *testing.T) {
+	states := []string{"restricted", "permissive", "auto"}
+	for _, from := range states {
+		for _, to := range states {
+			t.Run(from+" to "+to, func(t *testing.T) {
+				f := newFedora(t)
+				f.ask(t, `{"state":"`+from+`"}`)
+				checked := f.ask(t, `{"state":"`+to+`","_ansible_check_mode":true}`)
+				report := f.ask(t, `{"state":"`+to+`"}`)
+				if report["failed"] == true || report["verified"] != true {
+					t.Fatalf("failed: %v", report["msg"])
+				}
+				for _, key := range []string{"changed", "actions", "runtime", "packages", "decision", "drop_in"} {
+					if ours, theirs := encode(checked[key]), encode(report[key]); ours != theirs {
+						t.Errorf("check mode says %s %s, the run %s", key, ours, theirs)
+					}
+				}
+				before := f.files(t)
+				if again := f.ask(t, `{"state":"`+to+`"}`); again["changed"] == true || !same(before, f.files(t)) {
+					t.Errorf("the second run changes something: %v", f.did)
+				}
+			})
+		}
+	}
+}
+
+func encode(value any) string {
+	text, _ := json.Marshal(value) //nolint:errchkjson // it was JSON before
+	return string(text)
+}
+
+// TestEveryFailureIsRolledBack lets each action of each state fail in turn: the host is as before, and the report says so.
+func TestEveryFailureIsRolledBack(t *testing.T) {
+	broken := errors.New("the disk is full")
+	for _, to := range []string{"restricted", "permissive"} {
+		for n := 0; ; n++ {
+			f := newFedora(t)
+			if to == "restricted" {
+				if err := f.install("yama-ptrace-enable"); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				f.ask(t, `{"state":"restricted"}`)
+			}
+			before, count := f.files(t), 0
+			f.fail = func(ptrace.Action) error {
+				if count++; count == n+1 {
+					return broken
+				}
+				return nil
+			}
+			report := f.ask(t, `{"state":"`+to+`","packages":"manage"}`)
+			if report["failed"] != true {
+				if n < 3 {
+					t.Fatalf("%s has only %d actions", to, n)
+				}
+				break
+			}
+			if !same(before, f.files(t)) {
+				t.Errorf("%s, action %d failed: not as before:\n%v\n%v", to, n, before, f.files(t))
+			}
+			back, _ := report["rolled_back"].([]any)
+			if report["changed"] != false || len(back) < n || !strings.Contains(report["msg"].(string), broken.Error()) {
+				t.Errorf("%s, action %d: changed %v, %d put back, %v", to, n, report["changed"], len(back), report["msg"])
+			}
+			if encode(report["runtime"].(map[string]any)["before"]) != encode(report["runtime"].(map[string]any)["after"]) {
+				t.Errorf("%s, action %d: the report says the value changed", to, n)
+			}
+		}
+	}
+}
+
+func TestPackageManagerFails(t *testing.T) {
+	f := newFedora(t)
+	f.fail = func(a ptrace.Action) error {
+		if a.Kind == ptrace.Package {
+			return errors.New("dnf5 install: exit code 1: no space left")
+		}
+		return nil
+	}
+	report := f.ask(t, `{"state":"permissive"}`)
+	if report["failed"] == true || encode(report["warnings"]) !=
+		`["a drop-in sets 0, since the enabler is not to be had: dnf5 install: exit code 1: no space left"]` {
+		t.Errorf("auto does not fall back with a warning: %v, %v", report["msg"], report["warnings"])
+	}
+	if !slices.Contains(f.did, "write "+ptrace.DropIn) {
+		t.Errorf("no drop-in: %v", f.did)
+	}
+}
+
+// TestTheFileDecides: one distribution ships the enabler's name with 1 in its file.
+func TestTheFileDecides(t *testing.T) {
+	f := newFedora(t)
+	azure := &azure{f}
+	var out bytes.Buffer
+	file := filepath.Join(t.TempDir(), "args.json")
+	if err := os.WriteFile(file, []byte(`{"state":"permissive"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if run(context.Background(), []string{"", file}, func(c host.Config) (machine, error) {
+		_, err := f.open(c)
+		return azure, err
+	}, &out) != 0 {
+		t.Fatal(out.String())
+	}
+	if got := strings.Join(f.did, ", "); !strings.Contains(got, "install yama-ptrace-enable, set") && !strings.HasSuffix(got, "write "+ptrace.DropIn+", set "+ptrace.Key) {
+		t.Errorf("did %s", got)
+	}
+	if content := f.files(t)[ptrace.DropIn]; !strings.HasSuffix(content, "kernel.yama.ptrace_scope = 0\n") {
+		t.Errorf("the drop-in says %q", content)
+	}
+}
+
+type azure struct{ *fedora }
+
+func (a *azure) Do(ctx context.Context, action ptrace.Action) error {
+	err := a.fedora.Do(ctx, action)
+	if action.Kind == ptrace.Package && err == nil {
+		err = os.WriteFile(filepath.Join(a.root, enablerFile), []byte("kernel.yama.ptrace_scope = 1\n"), 0o644)
+	}
+	return err
+}
+
+// TestSomethingKeepsUndoing: a host that does not become as planned is a failure, put back.
+func TestSomethingKeepsUndoing(t *testing.T) {
+	f := newFedora(t)
+	report := (&stubborn{f}).report(t)
+	if report["failed"] != true || !strings.Contains(report["msg"].(string), "something keeps undoing them") {
+		t.Errorf("got %v", report["msg"])
+	}
+}
+
+type stubborn struct{ *fedora }
+
+func (s *stubborn) Observe(ctx context.Context) (ptrace.Observed, error) {
+	o, err := s.fedora.Observe(ctx)
+	classic := ptrace.Classic
+	o.Runtime = &classic
+	return o, err
+}
+
+func (s *stubborn) report(t *testing.T) map[string]any {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "args.json")
+	if err := os.WriteFile(file, []byte(`{"state":"restricted"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	run(context.Background(), []string{"", file}, func(c host.Config) (machine, error) {
+		_, err := s.open(c)
+		return s, err
+	}, &out)
+	var report map[string]any
+	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// TestPanicIsAReport: whatever breaks, ansible-core gets its one line.
+func TestPanicIsAReport(t *testing.T) {
+	f := newFedora(t)
+	f.fail = func(ptrace.Action) error { panic("surprise") }
+	report := f.ask(t, `{"state":"restricted"}`)
+	if report["failed"] != true || !strings.Contains(report["msg"].(string), "internal error: surprise") {
+		t.Errorf("got %v", report["msg"])
+	}
+}
+
+// TestStopPutsBack: a run that is told to end, as by a timeout of ansible-core's, leaves the host as it was.
+func TestStopPutsBack(t *testing.T) {
+	f := newFedora(t)
+	before := f.files(t)
+	ctx, stop := context.WithCancel(context.Background())
+	f.fail = func(ptrace.Action) error { stop(); return nil }
+	file := filepath.Join(t.TempDir(), "args.json")
+	if err := os.WriteFile(file, []byte(`{"state":"restricted"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if code := run(ctx, []string{"", file}, f.open, &out); code == 0 || !strings.Contains(out.String(), "was asked to stop") {
+		t.Errorf("code %d, %s", code, out.String())
+	}
+	if !same(before, f.files(t)) {
+		t.Errorf("not as before: %v", f.files(t))
+	}
+}
+
+// TestOneRunAtATime: a second run waits for the first, and says what it waited for.
+func TestOneRunAtATime(t *testing.T) {
+	f := newFedora(t)
+	m, err := f.open(host.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := m.Lock(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := f.ask(t, `{"state":"restricted","lock_timeout":0}`)
+	if report["failed"] != true || !strings.Contains(report["msg"].(string), "/run/hardening.yama.lock") {
+		t.Errorf("got %v", report["msg"])
+	}
+	release()
+	if report := f.ask(t, `{"state":"restricted","lock_timeout":0}`); report["failed"] == true {
+		t.Errorf("got %v", report["msg"])
+	}
+}
