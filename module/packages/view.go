@@ -18,6 +18,9 @@ var written = []string{"/var/cache", "/var/lib", "/var/log", "/run", "/usr/lib/s
 // scratch is where the view keeps what it throws away; in the view it is an empty file system in memory.
 const scratch = "/tmp"
 
+// viewHint says what to do where the view cannot be had.
+const viewHint = "check mode needs root and overlayfs (modprobe overlay) for this; with packages=ignore it asks nothing"
+
 // inThrowawayView runs f on a thread that sees a copy of the host: what programs started by f write to the trees above
 // goes to memory and is gone afterwards. An ordinary user, who cannot have such a view, cannot write there either.
 func inThrowawayView(f func() (result, error)) (result, error) {
@@ -33,7 +36,7 @@ func inThrowawayView(f func() (result, error)) (result, error) {
 		// Never unlocked: the thread with the other mounts ends with this goroutine.
 		runtime.LockOSThread()
 		if err := enterThrowawayView(); err != nil {
-			done <- outcome{error: fmt.Errorf("look at the host without writing to it: %w", err)}
+			done <- outcome{error: fmt.Errorf("ask the package manager without writing to the host: %w: %s", err, viewHint)}
 			return
 		}
 		r, err := f()
