@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Generate writes what is made from the contract: the documentation that ansible-doc reads, the role's argument spec,
-// and the option table of README.md. Run it from the top of the project; `make generate` does.
+// Generate writes what is made from the contract: the documentation that ansible-doc reads, the role's argument spec
+// and task, and the option table of README.md. Run it from the top of the project; `make generate` does.
 package main
 
 import (
@@ -49,6 +49,7 @@ func run(top string) error {
 	for name, content := range map[string]string{
 		"plugins/modules/ptrace_scope.py":            module,
 		"roles/ptrace_scope/meta/argument_specs.yml": argumentSpec,
+		"roles/ptrace_scope/tasks/main.yml":          roleTask(options),
 		"README.md": table,
 	} {
 		name = filepath.Join(top, name)
@@ -159,7 +160,7 @@ func roleArgumentSpec(options []schema.Option) (string, error) {
 		nodes.Content = append(nodes.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: rolePrefix + o.Name}, &value)
 	}
 	var b bytes.Buffer
-	b.WriteString("# SPDX-License-Identifier: GPL-3.0-or-later\n# Made from schema/ptrace_scope.yml by \"make generate\": change it there.\n---\n")
+	b.WriteString(yamlHeader)
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
 	err := encoder.Encode(map[string]map[string]entryPoint{"argument_specs": {"main": {
@@ -168,6 +169,25 @@ func roleArgumentSpec(options []schema.Option) (string, error) {
 		Options:          nodes,
 	}}})
 	return b.String(), errors.Join(err, encoder.Close())
+}
+
+const yamlHeader = "# SPDX-License-Identifier: GPL-3.0-or-later\n" +
+	"# Made from schema/ptrace_scope.yml by \"make generate\": change it there.\n---\n"
+
+// roleTask renders the role's one task, which hands each variable to the option of the same name.
+func roleTask(options []schema.Option) string {
+	var b strings.Builder
+	b.WriteString(yamlHeader)
+	b.WriteString("- name: Decide how far processes may look into each other\n  hardening.yama.ptrace_scope:\n")
+	for _, o := range options {
+		otherwise := " | default(omit)"
+		if o.Required {
+			otherwise = "" // the role's own defaults have it
+		}
+		fmt.Fprintf(&b, "    %s: \"{{ %s%s%s }}\"\n", o.Name, rolePrefix, o.Name, otherwise)
+	}
+	b.WriteString("  register: " + rolePrefix + "report\n")
+	return b.String()
 }
 
 // semantic is Ansible's markup for an option, a value, or a return value.
