@@ -66,12 +66,19 @@ func furnish(root string) error {
 	return nil
 }
 
-// report compares keys of the last report: path.to.key=JSON, where a list's element is a number and a string may stand
+// report holds the last report against RETURN, and compares keys of it: path.to.key=JSON, where a list's element is a number and a string may stand
 // without quotes. "key~text" asks for a part of a string.
 func report(ts *testscript.TestScript, neg bool, args []string) {
 	var last any
 	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &last); err != nil {
 		ts.Fatalf("the last command printed no report: %v", err)
+	}
+	keys, err := documented()
+	if err != nil {
+		ts.Fatalf("RETURN: %v", err)
+	}
+	if found, err := differences([]byte(ts.ReadFile("stdout")), keys); err != nil || len(found) > 0 {
+		ts.Fatalf("the report is not as RETURN documents it: %s%v", strings.Join(found, ", "), err)
 	}
 	for _, arg := range args {
 		at := strings.IndexAny(arg, "=~")

@@ -204,8 +204,8 @@ func isClassic(tree sysctld.Tree, kernelDefault *Scope) bool {
 	return boot != nil && *boot == Classic
 }
 
-// removeEnabler aims at an enabler that does not act: removed where that takes nothing else along, masked otherwise. An
-// enabler that is masked by us already is left where it is; nothing is asked then.
+// removeEnabler aims at an enabler that does not act: removed where that takes nothing else along, masked otherwise. That
+// others require it was asked once and is noted in our file; nothing is asked then.
 func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	e := o.Enabler
 	if e.Installed == "" || !d.Persistent || d.Packages == PackagesIgnore {
@@ -213,7 +213,10 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	}
 	manage := d.Packages == PackagesManage
 	if e.Removal == nil {
-		if manage || slices.ContainsFunc(e.DropIns, o.acting) {
+		switch {
+		case !manage && o.notedAsKept():
+			t.keep = e.Installed
+		case manage || o.vendorSets0():
 			return AskRemoval, nil
 		}
 		return NoQuestion, nil
@@ -226,6 +229,9 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 		return NoQuestion, fmt.Errorf("remove the enabler: %s; packages is manage, which does not fall back to a mask", problem)
 	default:
 		t.warnings = append(t.warnings, fmt.Sprintf("%s stays and is masked: %s", e.Installed, problem))
+		if e.Removal.Cause == "" {
+			t.keep = e.Installed
+		}
 	}
 	return NoQuestion, nil
 }
@@ -254,18 +260,23 @@ func (r Removal) problem(enabler string) string {
 	return ""
 }
 
-// acting tells whether the vendor's drop-in of that name is there and read.
-func (o Observed) acting(name string) bool {
-	_, there := o.Tree.Find(vendorPath(name))
-	return there && !o.masked(name)
-}
-
-// vendorSets0 tells whether a drop-in by which enablers act is there.
+// vendorSets0 tells whether a drop-in by which enablers act is there and says 0, read or masked.
 func (o Observed) vendorSets0() bool {
 	return slices.ContainsFunc(o.Enabler.DropIns, func(name string) bool {
 		f, there := o.Tree.Find(vendorPath(name))
-		return there && len(f.Lines) > 0
+		scope := bootScope(sysctld.Tree{f})
+		return there && scope != nil && *scope == Classic
 	})
+}
+
+// notedAsKept tells whether a file of ours says that others require the installed enabler.
+func (o Observed) notedAsKept() bool {
+	for _, own := range o.Own {
+		if keeps(own.Content, o.Enabler.Installed) {
+			return true
+		}
+	}
+	return false
 }
 
 // maskable returns the names of the enabler's drop-ins that a link in /etc can mask. Where a file of that name lies in

@@ -33,8 +33,13 @@ func file(path, content string) func(*Observed) {
 }
 
 func own(path string, state State, value Scope, masks ...string) func(*Observed) { //nolint:unparam // every row says its value
+	return ownKeeping(path, state, value, "", masks...)
+}
+
+// ownKeeping is own, with the note that others require the enabler.
+func ownKeeping(path string, state State, value Scope, enabler string, masks ...string) func(*Observed) {
 	return func(o *Observed) {
-		content := render(state, value, "", masks)
+		content := render(state, value, "", masks, enabler)
 		file(path, content)(o)
 		o.Own[path] = OwnFile{Content: content, Sound: true}
 	}
@@ -195,8 +200,8 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, restricted, then strace brought the enabler again", desired: restricted,
-		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"), enabler(f45)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"), enabler(f45), removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{"uninstall " + f45},
 	},
 	{
 		name: "Fedora 45, the administrator has a drop-in of 2", desired: restricted,
@@ -309,7 +314,7 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 44, after restricted", desired: restricted,
-		observed: observe(fedora44, kernel(1), own(DropIn, StateRestricted, 1, maskName), file(mask, "")),
+		observed: observe(fedora44, kernel(1), ownKeeping(DropIn, StateRestricted, 1, f44, maskName), file(mask, "")),
 		scope:    1, because: "state is restricted, and restricted_scope is 1",
 	},
 	{
@@ -480,7 +485,10 @@ func TestDecideAsksOnlyWhatItNeeds(t *testing.T) {
 		{"auto with gdb alone", auto, observe(fedora45, debuggers("gdb")), AskOffer},
 		{"auto, nothing to do", auto, observe(fedora45, own(Floor, StateAuto, 1)), NoQuestion},
 		{"permissive, nothing to do", permissive, observe(fedora45, enabler(f45), kernel(0)), NoQuestion},
-		{"restricted, masked", restricted, observe(fedora44, own(DropIn, StateRestricted, 1, maskName), file(mask, "")), NoQuestion},
+		{"restricted, masked, and required by others", restricted, observe(fedora44, ownKeeping(DropIn, StateRestricted, 1, f44, maskName), file(mask, "")), NoQuestion},
+		{"restricted, masked, and packages must be managed", with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
+			observe(fedora44, ownKeeping(DropIn, StateRestricted, 1, f44, maskName), file(mask, "")), AskRemoval},
+		{"restricted, killed between mask and removal", restricted, observe(fedora45, enabler(f45), own(DropIn, StateRestricted, 1, maskName), file(mask, "")), AskRemoval},
 		{"permissive, packages ignored", with(permissive, func(d *Desired) { d.Packages = PackagesIgnore }), observe(fedora45), NoQuestion},
 		{"permissive without Yama", permissive, observe(fedora45, func(o *Observed) { o.Runtime = nil }), NoQuestion},
 	} {

@@ -106,6 +106,7 @@ type target struct {
 	masks          []string // names of the enabler's drop-ins to mask
 	install        string   // package to install
 	uninstall      string   // package to remove
+	keep           string   // enabler that others require
 	packageBecause string
 	fileBecause    string
 	runtime        *Scope // nil: leave it
@@ -178,7 +179,7 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 			continue
 		}
 		p.Carrier = file
-		content := render(d.State, *scope, d.Reason, claimed)
+		content := render(d.State, *scope, d.Reason, claimed, t.keep)
 		if !exists || own.Content != content || !own.Sound {
 			action.After = text(content)
 			p.add(action)

@@ -288,7 +288,7 @@ actions:
   returned: when the host could be observed
   type: list
   elements: dict
-  contains:
+  contains: &action
     action:
       description: One of V(write), V(remove), V(mask), V(unmask), V(install), V(uninstall), V(set).
       type: str
@@ -306,6 +306,7 @@ rolled_back:
   returned: on failure after something was done
   type: list
   elements: dict
+  contains: *action
 reboot_required:
   description: Whether only a reboot can make the running kernel follow, since it holds 3.
   returned: when the host could be observed

@@ -50,7 +50,7 @@ func run(top string) error {
 		"plugins/modules/ptrace_scope.py":            module,
 		"roles/ptrace_scope/meta/argument_specs.yml": argumentSpec,
 		"roles/ptrace_scope/tasks/main.yml":          roleTask(options),
-		"README.md": table,
+		"README.md":                                  table,
 	} {
 		name = filepath.Join(top, name)
 		if old, err := os.ReadFile(name); err == nil && string(old) == content { // #nosec G304 -- our own files
