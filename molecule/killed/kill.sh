@@ -24,9 +24,10 @@ look_at_files() {
 	done
 }
 
-for i in $(seq "$count"); do
-	if ((i % 2)); then state=permissive scope=0; else state=restricted scope=1; fi
-	delay=$((i / 4)).$((i % 4 * 25))
+for i in $(seq 0 $((count - 1))); do
+	# The way to permissive is the longer one: it asks the repositories.
+	if ((i % 2)); then state=restricted scope=1 step=220; else state=permissive scope=0 step=420; fi
+	delay=$(printf '%d.%03d' $((i * step / 1000)) $((i * step % 1000)))
 	echo "{\"state\": \"$state\"}" >/root/args.json
 	"$program" /root/args.json >/root/report 2>&1 &
 	sleep "$delay"
@@ -40,9 +41,10 @@ for i in $(seq "$count"); do
 	[ "$(sysctl -n kernel.yama.ptrace_scope)" = $scope ] || die "the value is $(sysctl -n kernel.yama.ptrace_scope)"
 	echo $((1 - scope)) >/proc/sys/kernel/yama/ptrace_scope
 	/usr/lib/systemd/systemd-sysctl --prefix=kernel/yama
-	[ "$(sysctl -n kernel.yama.ptrace_scope)" = $scope ] || [ "$state" = permissive ] || die "the boot would set $(sysctl -n kernel.yama.ptrace_scope)"
+	[ "$(sysctl -n kernel.yama.ptrace_scope)" = $scope ] || die "the boot would set $(sysctl -n kernel.yama.ptrace_scope)"
 	look_at_files
 	rpm -Va --nofiles >/dev/null || die "the package database is not whole"
+	[ "$(rpm -q yama-ptrace-enable >/dev/null && echo 0 || echo 1)" = $scope ] || die "the enabler is not as it should be"
 	report=$(run)
 	[[ $report == *'"changed":false'* ]] || die "the run after the next still changed something: $report"
 	left=$(find /etc/sysctl.d /run -xdev -name '.*.tmp*' -o -name '*ptrace_scope*' ! -name '*.conf' | tr '\n' ' ')
