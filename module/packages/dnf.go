@@ -30,8 +30,8 @@ var dnfFamily = []Manager{
 var errNotOffered = errors.New("not offered")
 
 // readDNF returns the names of all packages that a transaction of dnf or dnf5 would touch, from the table that both
-// print: a line at the margin that ends in a colon opens a section, one that is set in by one blank is a package, one
-// that is set in further names what it replaces, or goes on with the columns of a long name.
+// print below its header: a line at the margin that ends in a colon opens a section, one that is set in by one blank is
+// a package, one that is set in further names what it replaces, or goes on with the columns of a long name.
 func readDNF(r result) ([]string, error) {
 	table, _, summarised := strings.Cut(r.stdout, "\nTransaction Summary")
 	if !summarised {
@@ -41,10 +41,12 @@ func readDNF(r result) ([]string, error) {
 		return nil, errors.New(r.lastLines())
 	}
 	var names []string
-	section := false
+	header, section := false, false
 	for line := range strings.Lines(table) {
 		fields := strings.Fields(line)
 		switch {
+		case !header: // the progress of loading metadata may stand above
+			header = len(fields) > 1 && fields[0] == "Package" && strings.HasPrefix(fields[1], "Arch")
 		case len(fields) == 0 || strings.HasPrefix(line, "="):
 		case line[0] != ' ':
 			section = strings.HasSuffix(strings.TrimSpace(line), ":")

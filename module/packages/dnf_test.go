@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
+)
+
+// TestReadDNF reads what the real programs said.
+func TestReadDNF(t *testing.T) {
+	archive, err := txtar.ParseFile("testdata/dnf.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]struct {
+		names []string
+		fails string
+	}{
+		"dnf5 enabler":                         {names: []string{"yama-ptrace-enable"}},
+		"dnf5 capability that nobody provides": {fails: errNotOffered.Error()},
+		"dnf5 dependencies":                    {names: []string{"rpm-build", "debugedit", "elfutils"}},
+		"dnf5 repository out of reach":         {fails: "Usable URL not found"},
+		"dnf5 upgrade of another package":      {names: []string{"elfutils-libs", "elfutils-libs", "elfutils"}},
+		"dnf5 installed already":               {fails: "Nothing to do."},
+		"dnf enabler that nobody offers":       {fails: errNotOffered.Error()},
+		"dnf dependencies":                     {names: []string{"rpm-build", "debugedit", "elfutils"}},
+		"dnf repository out of reach":          {fails: "Failed to download metadata for repo 'lab'"},
+		"dnf upgrade of another package":       {names: []string{"elfutils", "elfutils-libs"}},
+		"dnf capability":                       {names: []string{"elfutils-default-yama-scope"}},
+	}
+	if len(archive.Files) != len(want) {
+		t.Errorf("%d answers in the archive, %d expected", len(archive.Files), len(want))
+	}
+	for _, f := range archive.Files {
+		t.Run(f.Name, func(t *testing.T) {
+			w, known := want[f.Name]
+			if !known {
+				t.Fatal("nothing is expected of this answer")
+			}
+			names, err := readDNF(result{stdout: string(f.Data), code: 1})
+			if !slices.Equal(names, w.names) {
+				t.Errorf("names %q, want %q", names, w.names)
+			}
+			if (err != nil) != (w.fails != "") || err != nil && !strings.Contains(err.Error(), w.fails) {
+				t.Errorf("error %v, want %q", err, w.fails)
+			}
+			if errors.Is(err, errNotOffered) != (w.fails == errNotOffered.Error()) {
+				t.Errorf("error %v: not offered and unknown are different answers", err)
+			}
+		})
+	}
+}
+
+// FuzzReadDNF: whatever a program prints, there is either a name or an error.
+func FuzzReadDNF(f *testing.F) {
+	archive, err := txtar.ParseFile("testdata/dnf.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range archive.Files {
+		f.Add(string(file.Data))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		names, err := readDNF(result{stdout: text})
+		if (err == nil) != (len(names) > 0) || slices.Contains(names, "") {
+			t.Errorf("names %q, error %v", names, err)
+		}
+	})
+}

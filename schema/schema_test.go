@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package schema
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDistribution: what is listed is found by os-release(5), and nothing is guessed from a relative.
+func TestDistribution(t *testing.T) {
+	c, err := LoadCatalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []struct{ id, version, enabler string }{
+		{"fedora", "45", "yama-ptrace-enable"},
+		{"fedora", "46", "yama-ptrace-enable"},
+		{"fedora", "44", "elfutils-default-yama-scope"},
+		{"fedora", "", "yama-ptrace-enable"}, // rawhide of a day without a version
+		{"debian", "12", ""},
+		{"nobara", "45", c.Unknown.Enablers[0]},
+		{"", "", c.Unknown.Enablers[0]},
+	} {
+		got := ""
+		if d := c.Distribution(host.id, host.version); len(d.Enablers) > 0 {
+			got = d.Enablers[0]
+		}
+		if got != host.enabler {
+			t.Errorf("%s %s: enabler %q, want %q", host.id, host.version, got, host.enabler)
+		}
+	}
+}
+
+// TestWith: a site's own debuggers are added, and ignored ones go by their own name or by a package's.
+func TestWith(t *testing.T) {
+	c := Catalog{Debuggers: []Debugger{
+		{Name: "gdb", Packages: []string{"gdb", "gdb-headless"}, Programs: []string{"gdb"}},
+		{Name: "strace", Packages: []string{"strace"}, Programs: []string{"strace"}},
+	}}
+	packages, programs := c.With([]string{"tracelord"}, []string{"strace", "gdb-headless"}).Names()
+	if !slices.Equal(packages, []string{"gdb", "tracelord"}) || !slices.Equal(programs, []string{"gdb", "tracelord"}) {
+		t.Errorf("packages %q, programs %q", packages, programs)
+	}
+	if len(c.Debuggers) != 2 {
+		t.Error("the catalogue itself was changed")
+	}
+}
+
+// TestParseCatalog: a catalogue that says something else than it should is refused, and the message says what.
+func TestParseCatalog(t *testing.T) {
+	for text, want := range map[string]string{
+		"debuggers: [{packages: [gdb]}]":        "a debugger has no name",
+		"debuggers: [{name: gdb, pakages: []}]": "field pakages not found",
+		"debuggers: gdb":                        "cannot unmarshal",
+		"distributions: [{below: many}]":        "cannot unmarshal",
+		"":                                      "EOF",
+	} {
+		if _, err := parseCatalog(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", text, err, want)
+		}
+	}
+}
