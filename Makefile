@@ -31,6 +31,12 @@ generate: ## make again what is made from schema/ and from the decision table
 	$(GO) run ./schema/generate
 	$(GO) test ./module/ptrace -run TestDecisionsDocument -update
 
+.PHONY: fuzz
+fuzz: ## fuzz for long: TREES=20000 random trees by the real loaders, every parser for FUZZ_SECONDS=60
+	@scripts/setup test
+	@scripts/loaders "$(or $(TREES),20000)" "$(or $(SEED),$(shell date +%s))"
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/test fuzz
+
 .PHONY: lint
 lint: ## only the linters
 	@scripts/setup test

@@ -270,16 +270,14 @@ func persistentOf(tree sysctld.Tree) Persistent {
 	return p
 }
 
-// settingOf returns a setting's value and place, a null value for one that the kernel does not take for a number.
+// settingOf returns a setting's value and place.
 func settingOf(s sysctld.Setting, ok bool) (*int, *string) {
 	if !ok {
 		return nil, nil
 	}
+	n, _ := sysctld.Number(s.Value) // a loader's setting is one that the kernel accepts
 	source := s.Source()
-	if n, number := sysctld.Number(s.Value); number {
-		return &n, &source
-	}
-	return nil, &source
+	return &n, &source
 }
 
 func orNull(s string) *string {

@@ -60,23 +60,31 @@ func (h *Host) sysctlTree() (sysctld.Tree, error) {
 	return tree, err
 }
 
-// sysctlFile reads one file. It is false for what no loader reads: a directory, a pipe, a link that leads nowhere.
+// sysctlFile reads one file. It is false where there is none. What is no file, or a link that leads nowhere, still hides
+// the lower files of its name.
 func (h *Host) sysctlFile(name string) (sysctld.File, bool, error) {
 	if target, err := os.Readlink(h.path(name)); err == nil && target == devNull {
 		return sysctld.File{Path: name, Mask: true}, true, nil
 	}
 	// O_NONBLOCK: a pipe put there must not hold us up.
 	f, err := os.OpenFile(h.path(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) {
-		return sysctld.File{}, false, nil
+	if loops := errors.Is(err, syscall.ELOOP); loops || errors.Is(err, fs.ErrNotExist) {
+		_, err := os.Lstat(h.path(name))
+		return h.loaders.Nowhere(name, loops), err == nil, nil
+	}
+	if errors.Is(err, syscall.ENXIO) { // a socket
+		return sysctld.File{Path: name, Mask: true}, true, nil
 	}
 	if err != nil {
 		return sysctld.File{}, false, err
 	}
 	defer f.Close() //nolint:errcheck // only read
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() {
+	if err != nil {
 		return sysctld.File{}, false, err
+	}
+	if !info.Mode().IsRegular() {
+		return sysctld.File{Path: name, Mask: true}, true, nil
 	}
 	content, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
 	if err != nil {
@@ -85,7 +93,22 @@ func (h *Host) sysctlFile(name string) (sysctld.File, bool, error) {
 	if len(content) > fileLimit {
 		return sysctld.File{}, false, fmt.Errorf("read %s: larger than %d bytes, which is no drop-in", name, fileLimit)
 	}
-	return sysctld.File{Path: name, Mask: len(content) == 0, Lines: sysctld.Parse(content, ptrace.Key)}, true, nil
+	return h.loaders.Read(name, content, ptrace.KeyPath), true, nil
+}
+
+// libraryVersion returns the number in the name of a library, -1 where there is none. It tells the version of the programs
+// that come with it, and costs less than to start them.
+func (h *Host) libraryVersion(name string) int {
+	for _, dir := range []string{"/usr/lib", "/usr/lib64", "/usr/lib/*-linux-*"} {
+		found, _ := filepath.Glob(h.path(path.Join(dir, strings.Replace(name, "%d", "*", 1)))) // the pattern is a good one
+		for _, file := range found {
+			version := 0
+			if _, err := fmt.Sscanf(filepath.Base(file), path.Base(name), &version); err == nil {
+				return version
+			}
+		}
+	}
+	return -1
 }
 
 // ownFiles reads the files of ours, and the names of what a killed run left.

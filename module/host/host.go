@@ -26,6 +26,7 @@ type Host struct {
 	catalog schema.Catalog
 	distro  schema.Distribution
 	manager packages.Manager
+	loaders sysctld.Loaders
 }
 
 // Config is what a host needs to be told.
@@ -45,6 +46,7 @@ func New(root string, c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-%d"), h.libraryVersion("libproc2.so.%d"))
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
 	h.manager = packages.Find(h.distro.Managers)
 	h.manager.ReadOnly, h.manager.LockTimeout = c.ReadOnly, c.LockTimeout
@@ -143,7 +145,7 @@ func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
 	owners := map[string]string{}
 	for _, f := range tree {
-		if len(f.Lines) == 0 || strings.HasPrefix(f.Path, "/usr/lib/") || isOwn(f.Path) {
+		if !f.Names() || strings.HasPrefix(f.Path, "/usr/lib/") || isOwn(f.Path) {
 			continue
 		}
 		owner, err := h.manager.Owner(ctx, f.Path)

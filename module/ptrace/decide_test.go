@@ -28,7 +28,7 @@ func kernel(value Scope) func(*Observed) { return func(o *Observed) { o.Runtime 
 
 func file(path, content string) func(*Observed) {
 	return func(o *Observed) {
-		o.Tree = o.Tree.With(sysctld.File{Path: path, Mask: content == "", Lines: sysctld.Parse([]byte(content), Key)})
+		o.Tree = o.Tree.With(read(path, content))
 	}
 }
 
@@ -427,7 +427,8 @@ func describe(actions []Action) []string {
 		case a.Kind == Value:
 			text += " " + *a.After
 		case a.Kind == File && a.After != nil:
-			text += " " + sysctld.Parse([]byte(*a.After), Key)[0].Value
+			set, _ := sysctld.Tree{read(a.Object, *a.After)}.Boot()
+			text += " " + set.Value
 		}
 		out = append(out, text)
 	}

@@ -99,11 +99,16 @@ func (e Enabler) managed() bool { return e.Manager != None && len(e.Candidates) 
 
 // scopeOf returns the scope a setting stands for, nil where there is none or the kernel would refuse the value.
 func scopeOf(s sysctld.Setting, ok bool) *Scope {
-	n, number := sysctld.Number(s.Value)
-	if scope := Scope(n); ok && number && scope.Valid() {
+	n, accepted := sysctld.Number(s.Value)
+	if scope := Scope(n); ok && accepted {
 		return &scope
 	}
 	return nil
+}
+
+// read returns a file as the loaders read it.
+func read(file, content string) sysctld.File {
+	return sysctld.Loaders{}.Read(file, []byte(content), KeyPath)
 }
 
 // bootScope returns what the next boot sets, nil where nothing names the key or the value is refused.

@@ -184,7 +184,7 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 			action.After = text(content)
 			p.add(action)
 		}
-		p.Tree = p.Tree.With(sysctld.File{Path: file, Lines: sysctld.Parse([]byte(content), Key)})
+		p.Tree = p.Tree.With(read(file, content))
 	}
 	for _, name := range create {
 		p.add(Action{
@@ -228,5 +228,5 @@ func withoutEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
 
 // lineFile is a file of one line, as the loaders see it.
 func lineFile(path string, scope Scope) sysctld.File {
-	return sysctld.File{Path: path, Lines: []sysctld.Line{{Number: 1, Value: scope.String()}}}
+	return read(path, Key+" = "+scope.String()+"\n")
 }

@@ -9,6 +9,9 @@ import "strconv"
 // Key is the sysctl this module keeps.
 const Key = "kernel.yama.ptrace_scope"
 
+// KeyPath is its file below /proc/sys.
+const KeyPath = "kernel/yama/ptrace_scope"
+
 // Scope is a value of Key, as the kernel's admin-guide/LSM/Yama.rst defines it.
 type Scope int
 

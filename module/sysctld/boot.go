@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package sysctld
+
+import (
+	"bytes"
+	"path"
+	"slices"
+	"strings"
+)
+
+// systemd-sysctl: src/sysctl/sysctl.c of systemd 252 to 262, which agree in all that is here.
+
+// bootLineLimit is LONG_LINE_MAX: a line that is longer ends the reading of its file.
+const bootLineLimit = 1 << 20
+
+// bootBlanks is systemd's WHITESPACE.
+const bootBlanks = " \t\n\r"
+
+// parseBoot returns the lines of a file that name the key, as systemd-sysctl reads them.
+func parseBoot(content []byte, key string) []line {
+	var lines []line
+	for number := 1; len(content) > 0; {
+		length, next := bootLine(content)
+		if length >= bootLineLimit {
+			break
+		}
+		if l, ok := parseBootLine(strings.Trim(string(content[:length]), bootBlanks), key); ok {
+			l.number = number
+			lines = append(lines, l)
+		}
+		number += bytes.Count(content[:next], []byte("\n")) // as editors count, not as systemd does
+		content = content[next:]
+	}
+	return lines
+}
+
+// bootLine returns how long the first line is, and where the next one begins. A line feed, a carriage return and a NUL end
+// a line, and so do different ones of them together, a NUL last: read_line() in src/basic/fileio.c.
+func bootLine(text []byte) (length, next int) {
+	const ends = "\n\r\x00"
+	for length < len(text) && strings.IndexByte(ends, text[length]) < 0 {
+		length++
+	}
+	seen := ""
+	for next = length; next < len(text); next++ {
+		end := text[next]
+		if strings.IndexByte(ends, end) < 0 || strings.IndexByte(seen, end) >= 0 || strings.HasSuffix(seen, "\x00") {
+			break
+		}
+		seen += string(end)
+	}
+	return length, next
+}
+
+func parseBootLine(text, key string) (line, bool) {
+	if text == "" || text[0] == '#' || text[0] == ';' {
+		return line{}, false
+	}
+	name, value, assigned := strings.Cut(text, "=")
+	// A leading minus on an assignment means "ignore a failure"; alone it excludes the key from patterns.
+	name, minus := strings.CutPrefix(name, "-")
+	if !assigned && !minus {
+		return line{}, false
+	}
+	l := line{name: simplify(dotted(strings.Trim(name, bootBlanks))), value: strings.Trim(value, bootBlanks), exclude: !assigned}
+	l.pattern = isPattern(l.name)
+	if l.pattern {
+		l.target = key
+		return l, slices.ContainsFunc(braces(l.name), func(name string) bool { return matchPath(name, key) })
+	}
+	return l, l.name == key
+}
+
+// simplify removes what a path does not need, and a slash in front: path_simplify() and sysctl_normalize().
+func simplify(name string) string {
+	parts := slices.DeleteFunc(strings.Split(name, "/"), func(part string) bool { return part == "" || part == "." })
+	return strings.Join(parts, "/")
+}
+
+// Boot returns what systemd-sysctl leaves in the kernel, and false where it sets nothing.
+func (t Tree) Boot() (Setting, bool) { return kept(t.bootWrites()) }
+
+// bootWrites returns what systemd-sysctl writes, in that order. A key and each pattern have one setting, the last one said,
+// even where that excludes the key; and a key that is named is set by no pattern.
+func (t Tree) bootWrites() []Setting {
+	files := t.dropIns(func(f File) bool { return !f.unseen && !strings.HasPrefix(path.Base(f.Path), ".") })
+	if credential, ok := t.Find(Credential); ok {
+		files = append(files, credential)
+	}
+	type option struct {
+		line
+		path string
+		gone bool
+	}
+	var options []option
+	turn := map[string]int{}
+	named := false
+	for _, f := range files {
+		for _, l := range f.boot {
+			now := option{line: l, path: f.Path}
+			named = named || !l.pattern
+			if i, said := turn[l.name]; said {
+				if options[i].value == l.value && options[i].exclude == l.exclude {
+					options[i] = now // the same again keeps its turn
+					continue
+				}
+				options[i].gone = true
+			}
+			turn[l.name] = len(options)
+			options = append(options, now)
+		}
+	}
+	var writes []Setting
+	for _, o := range options {
+		if !o.gone && !o.exclude && (!o.pattern || !named) {
+			writes = append(writes, Setting{o.path, o.number, o.value})
+		}
+	}
+	return writes
+}

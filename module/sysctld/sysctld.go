@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package sysctld is the format of sysctl.d(5) and what its two loaders make of it for one key: systemd-sysctl, which
+// runs at boot, and `sysctl --system` of procps. They split lines, spell keys, apply patterns and choose files
+// differently, so each has a file of its own here. It does no I/O: a Tree holds what was read.
+package sysctld
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Dirs are the directories of sysctl.d(5), the higher first: a file hides all of the same name in those below.
+var Dirs = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"}
+
+// The files that only one loader reads, after all others.
+const (
+	// Conf is procps' own.
+	Conf = "/etc/sysctl.conf"
+	// Credential is systemd-sysctl's: systemd.exec(5), ImportCredential.
+	Credential = "/run/credentials/systemd-sysctl.service/sysctl.extra"
+)
+
+// File is a file as the loaders see it.
+type File struct {
+	Path string
+	// Mask is true for what hides the lower files of its name and says nothing: a link to /dev/null, an empty file, a
+	// directory, a link that leads nowhere.
+	Mask bool
+
+	boot, reload []line
+	broken       bool // cannot be opened
+	unseen       bool // passed over by systemd-sysctl
+}
+
+// line is a line of a file that says something about the key, as one of the loaders reads it.
+type line struct {
+	number int
+	// name is the key as the loader spells it to itself. Where it is a pattern, target is what it becomes.
+	name, target string
+	pattern      bool
+	exclude      bool // `-key` without a value
+	aside        bool // an exclusion of other names, which may be other spellings of this one
+	value        string
+}
+
+// Loaders are what sets a host's loaders apart from the newest, which the zero value stands for.
+type Loaders struct {
+	// LoopsHide: to systemd-sysctl, a link that leads to itself hides the lower files of its name.
+	LoopsHide bool
+	// PatternsExcludeNothing: to procps, `-pattern` is the exclusion of one odd name.
+	PatternsExcludeNothing bool
+}
+
+// LoadersOf returns the loaders of systemd of a version and of procps with a libproc2 of a soname, each -1 where it is not
+// known. Measured on systemd 257 and 262, and on procps 4.0.4 (soname 0) and 4.0.7 (soname 1).
+func LoadersOf(systemd, libproc2 int) Loaders {
+	return Loaders{LoopsHide: systemd >= 0 && systemd <= 257, PatternsExcludeNothing: libproc2 == 0}
+}
+
+// Read returns a file as both loaders read it for a key, which is written as a path: kernel/yama/ptrace_scope.
+func (l Loaders) Read(file string, content []byte, key string) File {
+	return File{
+		Path:   file,
+		Mask:   len(content) == 0,
+		boot:   parseBoot(content, key),
+		reload: parseReload(content, key, !l.PatternsExcludeNothing),
+	}
+}
+
+// Nowhere returns a link that leads nowhere, or to itself.
+func (l Loaders) Nowhere(file string, loops bool) File {
+	return File{Path: file, Mask: true, broken: true, unseen: loops && !l.LoopsHide}
+}
+
+// Names tells whether the file says anything about the key to either loader.
+func (f File) Names() bool {
+	return len(f.boot) > 0 || slices.ContainsFunc(f.reload, func(l line) bool { return !l.aside })
+}
+
+// Tree is every file that a loader may read. Each path stands in it once.
+type Tree []File
+
+// Setting is a line that a loader writes to the kernel.
+type Setting struct {
+	Path  string
+	Line  int
+	Value string
+}
+
+// Source returns the setting's place as file:line.
+func (s Setting) Source() string { return fmt.Sprintf("%s:%d", s.Path, s.Line) }
+
+// Find returns the file at a path.
+func (t Tree) Find(path string) (File, bool) {
+	for _, f := range t {
+		if f.Path == path {
+			return f, true
+		}
+	}
+	return File{}, false
+}
+
+// With returns the tree with a file put in place of the one at its path.
+func (t Tree) With(file File) Tree { return append(t.Without(file.Path), file) }
+
+// Without returns the tree without the file at a path.
+func (t Tree) Without(path string) Tree {
+	return slices.DeleteFunc(slices.Clone(t), func(f File) bool { return f.Path == path })
+}
+
+func rank(file string) int {
+	if i := slices.Index(Dirs, path.Dir(file)); i >= 0 {
+		return i
+	}
+	return len(Dirs)
+}
+
+// dropIns returns the files of Dirs in the order they are read: one for each name, from the highest directory that has
+// it, sorted by name as bytes.
+func (t Tree) dropIns(reads func(File) bool) []File {
+	byName := map[string]File{}
+	for _, f := range t {
+		name := path.Base(f.Path)
+		if rank(f.Path) == len(Dirs) || !strings.HasSuffix(name, ".conf") || !reads(f) {
+			continue
+		}
+		if seen, ok := byName[name]; !ok || rank(f.Path) < rank(seen.Path) {
+			byName[name] = f
+		}
+	}
+	files := make([]File, 0, len(byName))
+	for _, f := range byName {
+		files = append(files, f)
+	}
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(path.Base(a.Path), path.Base(b.Path)) })
+	return files
+}
+
+// dotted turns the first separator of a key into a slash, and every later dot and slash into each other, unless the first is
+// a slash already: then the key is a path, and its dots are parts of names. Both loaders do so.
+func dotted(name string) string {
+	i := strings.IndexAny(name, "./")
+	if i < 0 || name[i] == '/' {
+		return name
+	}
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '.':
+			return '/'
+		case '/':
+			return '.'
+		}
+		return r
+	}, name)
+}
