@@ -96,14 +96,17 @@ func (h *Host) sysctlFile(name string) (sysctld.File, bool, error) {
 	return h.loaders.Read(name, content, ptrace.KeyPath), true, nil
 }
 
-// libraryVersion returns the number in the name of a library, -1 where there is none. It tells the version of the programs
-// that come with it, and costs less than to start them.
+// libraryVersion returns the number that follows a library's name, -1 where there is none. It tells the version of the
+// programs that come with it, and costs less than to start them.
 func (h *Host) libraryVersion(name string) int {
 	for _, dir := range []string{"/usr/lib", "/usr/lib64", "/usr/lib/*-linux-*"} {
-		found, _ := filepath.Glob(h.path(path.Join(dir, strings.Replace(name, "%d", "*", 1)))) // the pattern is a good one
+		found, _ := filepath.Glob(h.path(path.Join(dir, name) + "*")) // the pattern is a good one
 		for _, file := range found {
-			version := 0
-			if _, err := fmt.Sscanf(filepath.Base(file), path.Base(name), &version); err == nil {
+			digits := file[strings.LastIndex(file, path.Base(name))+len(path.Base(name)):]
+			if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+				digits = digits[:end]
+			}
+			if version, err := strconv.Atoi(digits); err == nil {
 				return version
 			}
 		}

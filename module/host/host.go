@@ -46,7 +46,7 @@ func New(root string, c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-%d"), h.libraryVersion("libproc2.so.%d"))
+	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
 	h.manager = packages.Find(h.distro.Managers)
 	h.manager.ReadOnly, h.manager.LockTimeout = c.ReadOnly, c.LockTimeout
