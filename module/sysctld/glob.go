@@ -2,7 +2,10 @@
 
 package sysctld
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // patternMarks make a name a pattern, to both loaders.
 const patternMarks = "*?["
@@ -23,9 +26,24 @@ func matchPath(pattern, name string) bool {
 	return true
 }
 
-// match is fnmatch(3) for one part of a path, as glob(3) uses it.
+// match is fnmatch(3) without flags, in a UTF-8 locale: by characters where both are UTF-8, otherwise by bytes.
 func match(pattern, name string) bool {
-	// Where a star matched last: on a mismatch it takes one byte more.
+	if utf8.ValidString(pattern) && utf8.ValidString(name) {
+		return matchRunes([]rune(pattern), []rune(name))
+	}
+	return matchRunes(bytesOf(pattern), bytesOf(name))
+}
+
+func bytesOf(text string) []rune {
+	runes := make([]rune, len(text))
+	for i := range runes {
+		runes[i] = rune(text[i])
+	}
+	return runes
+}
+
+func matchRunes(pattern, name []rune) bool {
+	// Where a star matched last: on a mismatch it takes one more.
 	star, taken := -1, 0
 	p, n := 0, 0
 	for n < len(name) {
@@ -49,11 +67,11 @@ func match(pattern, name string) bool {
 			return false
 		}
 	}
-	return strings.Trim(pattern[p:], "*") == ""
+	return strings.Trim(string(pattern[p:]), "*") == ""
 }
 
-// matchOne matches the first element of a pattern with a byte, and returns the element's length.
-func matchOne(pattern string, c byte) (length int, ok bool) {
+// matchOne matches the first element of a pattern with a character, and returns the element's length.
+func matchOne(pattern []rune, c rune) (length int, ok bool) {
 	switch {
 	case pattern[0] == '?':
 		return 1, true
@@ -68,7 +86,7 @@ func matchOne(pattern string, c byte) (length int, ok bool) {
 }
 
 // matchBracket matches a bracket expression. One that is not closed is no expression.
-func matchBracket(pattern string, c byte) (length int, ok, closed bool) {
+func matchBracket(pattern []rune, c rune) (length int, ok, closed bool) {
 	i := 1
 	negated := i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^')
 	if negated {
@@ -95,8 +113,8 @@ func matchBracket(pattern string, c byte) (length int, ok, closed bool) {
 	return 0, false, false
 }
 
-// memberAt returns the byte that a member of a bracket expression stands for.
-func memberAt(pattern string) (c byte, width int) {
+// memberAt returns the character that a member of a bracket expression stands for.
+func memberAt(pattern []rune) (c rune, width int) {
 	if pattern[0] == '\\' && len(pattern) > 1 {
 		return pattern[1], 2
 	}
@@ -104,32 +122,31 @@ func memberAt(pattern string) (c byte, width int) {
 }
 
 // classes are the character classes that a part of the key can be in.
-var classes = map[string]func(byte) bool{
-	"alnum":  func(c byte) bool { return isLower(c) || isUpper(c) || isDigit(c) },
-	"alpha":  func(c byte) bool { return isLower(c) || isUpper(c) },
+var classes = map[string]func(rune) bool{
+	"alnum":  func(c rune) bool { return isLower(c) || isUpper(c) || isDigit(c) },
+	"alpha":  func(c rune) bool { return isLower(c) || isUpper(c) },
 	"digit":  isDigit,
 	"lower":  isLower,
 	"upper":  isUpper,
-	"punct":  func(c byte) bool { return c > ' ' && c < 0x7f && !isLower(c) && !isUpper(c) && !isDigit(c) },
-	"graph":  func(c byte) bool { return c > ' ' && c < 0x7f },
-	"print":  func(c byte) bool { return c >= ' ' && c < 0x7f },
-	"space":  func(c byte) bool { return strings.IndexByte(reloadBlanks, c) >= 0 },
-	"blank":  func(c byte) bool { return c == ' ' || c == '\t' },
-	"cntrl":  func(c byte) bool { return c < ' ' || c == 0x7f },
-	"xdigit": func(c byte) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' },
+	"punct":  func(c rune) bool { return c > ' ' && c < 0x7f && !isLower(c) && !isUpper(c) && !isDigit(c) },
+	"graph":  func(c rune) bool { return c > ' ' && c < 0x7f },
+	"print":  func(c rune) bool { return c >= ' ' && c < 0x7f },
+	"space":  func(c rune) bool { return strings.IndexRune(reloadBlanks, c) >= 0 },
+	"blank":  func(c rune) bool { return c == ' ' || c == '\t' },
+	"cntrl":  func(c rune) bool { return c < ' ' || c == 0x7f },
+	"xdigit": func(c rune) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' },
 }
 
-func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
-func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+func isLower(c rune) bool { return c >= 'a' && c <= 'z' }
+func isUpper(c rune) bool { return c >= 'A' && c <= 'Z' }
+func isDigit(c rune) bool { return c >= '0' && c <= '9' }
 
 // classAt returns the class that a bracket expression names next, and the length of the name.
-func classAt(pattern string) (class func(byte) bool, length int) {
-	rest, ok := strings.CutPrefix(pattern, "[:")
-	if !ok {
+func classAt(pattern []rune) (class func(rune) bool, length int) {
+	if len(pattern) < 2 || pattern[0] != '[' || pattern[1] != ':' {
 		return nil, 0
 	}
-	name, _, ok := strings.Cut(rest, ":]")
+	name, _, ok := strings.Cut(string(pattern[2:min(len(pattern), 2+len("xdigit:]"))]), ":]")
 	if class = classes[name]; !ok || class == nil {
 		return nil, 0
 	}

@@ -137,6 +137,10 @@ var cases = []struct {
 		files("/etc/sysctl.d/{p,q}.conf", set("2")), "/etc/sysctl.d/{p,q}.conf:1=2", "/etc/sysctl.d/{p,q}.conf:1=2",
 	},
 	{
+		"a mark in a file's name stands for a character, not for a byte",
+		files("/etc/sysctl.d/?.conf", set("2"), "/etc/sysctl.d/ü.conf", set("1")), "/etc/sysctl.d/ü.conf:1=1", "/etc/sysctl.d/ü.conf:1=1",
+	},
+	{
 		"a file whose name becomes another one hides itself from procps",
 		files("/etc/sysctl.d/{p,q}.conf", set("2"), "/etc/sysctl.d/p.conf", set("1")), "/etc/sysctl.d/{p,q}.conf:1=2", "/etc/sysctl.d/p.conf:1=1",
 	},
