@@ -131,7 +131,7 @@ var classes = map[string]func(rune) bool{
 	"punct":  func(c rune) bool { return c > ' ' && c < 0x7f && !isLower(c) && !isUpper(c) && !isDigit(c) },
 	"graph":  func(c rune) bool { return c > ' ' && c < 0x7f },
 	"print":  func(c rune) bool { return c >= ' ' && c < 0x7f },
-	"space":  func(c rune) bool { return strings.IndexRune(reloadBlanks, c) >= 0 },
+	"space":  func(c rune) bool { return strings.ContainsRune(reloadBlanks, c) },
 	"blank":  func(c rune) bool { return c == ' ' || c == '\t' },
 	"cntrl":  func(c rune) bool { return c < ' ' || c == 0x7f },
 	"xdigit": func(c rune) bool { return isDigit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' },
