@@ -53,11 +53,20 @@ func (h *Host) sysctlTree() (sysctld.Tree, error) {
 			}
 		}
 	}
-	file, ok, err := h.sysctlFile(sysctld.Conf)
-	if ok {
-		tree = append(tree, file)
+	for _, name := range append([]string{sysctld.Conf}, sysctld.Credentials...) {
+		file, ok, err := h.sysctlFile(name)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			tree = append(tree, file)
+		}
 	}
-	return tree, err
+	commandLine, err := os.ReadFile(h.path(sysctld.CommandLine))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return append(tree, sysctld.ReadCommandLine(commandLine, ptrace.KeyPath)), nil
 }
 
 // sysctlFile reads one file. It is false where there is none. What is no file, or a link that leads nowhere, still hides

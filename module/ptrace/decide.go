@@ -360,8 +360,8 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 func disagreement(tree sysctld.Tree) []string {
 	boot, atBoot := tree.Boot()
 	reload, onReload := tree.Reload()
-	if atBoot == onReload && boot.Value == reload.Value {
-		return nil
+	if atBoot == onReload && boot.Value == reload.Value || boot.Path == sysctld.CommandLine && !onReload {
+		return nil // the second one sets nothing, so what the kernel set stays
 	}
 	describe := func(s sysctld.Setting, ok bool) string {
 		return either(ok, fmt.Sprintf("%s (%s)", s.Value, s.Source()), "nothing")

@@ -172,6 +172,13 @@ var hosts = []struct {
 		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, and that is the administrator's own setting",
 	},
 	{
+		name: "Fedora 45, 2 on the kernel's command line", desired: auto,
+		observed: observe(fedora45, kernel(2), func(o *Observed) {
+			o.Tree = o.Tree.With(sysctld.ReadCommandLine([]byte("ro sysctl.kernel.yama.ptrace_scope=2"), KeyPath))
+		}),
+		scope: 2, because: "/proc/cmdline:1 sets 2, and that is the administrator's own setting",
+	},
+	{
 		name: "Fedora 45, the administrator has masked the enabler", desired: auto,
 		observed: observe(fedora45, file(mask, ""), debuggers("strace"), enabler(f45)),
 		scope:    1, because: "the administrator has masked " + maskName, actions: []string{floorTo1},

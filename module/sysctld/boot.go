@@ -78,15 +78,35 @@ func simplify(name string) string {
 	return strings.Join(parts, "/")
 }
 
-// Boot returns what systemd-sysctl leaves in the kernel, and false where it sets nothing.
+// ReadCommandLine returns what the kernel's command line says about the key: process_sysctl_arg() of
+// fs/proc/proc_sysctl.c. Every dot stands for a slash there.
+func ReadCommandLine(content []byte, key string) File {
+	f := File{Path: CommandLine}
+	for _, word := range strings.Fields(string(content)) {
+		if word == "--" {
+			break // the rest is for init
+		}
+		name, value, assigned := strings.Cut(word, "=")
+		name, ours := strings.CutPrefix(name, "sysctl")
+		if ours && assigned && name != "" && strings.ReplaceAll(name, ".", "/") == "/"+key {
+			f.boot = append(f.boot, line{number: 1, name: key, value: strings.Trim(value, `"`)})
+		}
+	}
+	return f
+}
+
+// Boot returns what the next boot leaves in the kernel, and false where nothing sets the key.
 func (t Tree) Boot() (Setting, bool) { return kept(t.bootWrites()) }
 
-// bootWrites returns what systemd-sysctl writes, in that order. A key and each pattern have one setting, the last one said,
+// bootWrites returns what the kernel and then systemd-sysctl write, in that order. A key and each pattern have one setting, the last one said,
 // even where that excludes the key; and a key that is named is set by no pattern.
 func (t Tree) bootWrites() []Setting {
 	files := t.dropIns(func(f File) bool { return !f.unseen && !strings.HasPrefix(path.Base(f.Path), ".") })
-	if credential, ok := t.Find(Credential); ok {
-		files = append(files, credential)
+	for _, name := range Credentials {
+		if credential, ok := t.Find(name); ok {
+			files = append(files, credential)
+			break
+		}
 	}
 	type option struct {
 		line
@@ -112,6 +132,11 @@ func (t Tree) bootWrites() []Setting {
 		}
 	}
 	var writes []Setting
+	if kernel, ok := t.Find(CommandLine); ok {
+		for _, l := range kernel.boot {
+			writes = append(writes, Setting{kernel.Path, l.number, l.value})
+		}
+	}
 	for _, o := range options {
 		if !o.gone && !o.exclude && (!o.pattern || !named) {
 			writes = append(writes, Setting{o.path, o.number, o.value})

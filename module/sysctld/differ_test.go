@@ -110,7 +110,7 @@ func furnish(root string) error {
 			return fmt.Errorf("mount %s: %w", m.at, err)
 		}
 	}
-	for _, dir := range append([]string{path.Dir(standIn), path.Dir(Credential)}, Dirs...) {
+	for _, dir := range append([]string{path.Dir(standIn), path.Dir(Credentials[0])}, Dirs...) {
 		if err := os.MkdirAll(root+dir, 0o755); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func run(root string, argv ...string) (string, error) {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	cmd.Dir = "/"
-	cmd.Env = []string{"LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin", "CREDENTIALS_DIRECTORY=" + path.Dir(Credential)}
+	cmd.Env = []string{"LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin", "CREDENTIALS_DIRECTORY=" + path.Dir(Credentials[0])}
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := cmd.Run()
@@ -307,7 +307,7 @@ func randomTree(r *rand.Rand) []entry {
 	case 1:
 		tree = append(tree, entry{path: Conf, link: pick(r, linkables)})
 	case 2:
-		tree = append(tree, entry{path: Credential, content: randomContent(r)})
+		tree = append(tree, entry{path: Credentials[0], content: randomContent(r)})
 	}
 	return tree
 }

@@ -15,13 +15,23 @@ import (
 // Dirs are the directories of sysctl.d(5), the higher first: a file hides all of the same name in those below.
 var Dirs = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"}
 
-// The files that only one loader reads, after all others.
 const (
-	// Conf is procps' own.
+	// Conf is the file that only procps reads, after all others.
 	Conf = "/etc/sysctl.conf"
-	// Credential is systemd-sysctl's: systemd.exec(5), ImportCredential.
-	Credential = "/run/credentials/systemd-sysctl.service/sysctl.extra"
+	// CommandLine is the kernel's, which applies its `sysctl.` settings itself before the boot's loader runs.
+	CommandLine = "/proc/cmdline"
 )
+
+// Credentials are where a credential for systemd-sysctl may lie, which it reads after all files: systemd.exec(5),
+// ImportCredential. The first that is there counts.
+var Credentials = []string{
+	"/run/credentials/systemd-sysctl.service/sysctl.extra",
+	"/run/credentials/@system/sysctl.extra",
+	"/etc/credstore/sysctl.extra",
+	"/run/credstore/sysctl.extra",
+	"/usr/local/lib/credstore/sysctl.extra",
+	"/usr/lib/credstore/sysctl.extra",
+}
 
 // File is a file as the loaders see it.
 type File struct {

@@ -124,7 +124,7 @@ var cases = []struct {
 		"/etc/sysctl.d/zz.conf:1=1", "/etc/sysctl.d/zz.conf:1=1",
 	},
 	{"sysctl.conf is procps' alone, and last", files(a, set("1"), Conf, set("0")), a + ":1=1", Conf + ":1=0"},
-	{"the credential is systemd's alone, and last", files(a, set("1"), Credential, set("0")), Credential + ":1=0", a + ":1=1"},
+	{"the credential is systemd's alone, and last", files(a, set("1"), Credentials[0], set("0")), Credentials[0] + ":1=0", a + ":1=1"},
 	{"hidden files are procps' alone", files("/etc/sysctl.d/.x.conf", set("0")), none, "/etc/sysctl.d/.x.conf:1=0"},
 	{"other names are not read", files("/etc/sysctl.d/a.conf.bak", set("0"), "/etc/other/a.conf", set("0")), none, none},
 	{
@@ -182,6 +182,82 @@ func TestNumber(t *testing.T) {
 	} {
 		if got, ok := Number(value); ok {
 			t.Errorf("%q: got %d, want none", value, got)
+		}
+	}
+}
+
+// TestPlaces: each place says what becomes of it, and by what.
+func TestPlaces(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		tree []entry
+		want string
+	}{
+		{"one", one(set("1")), a + ":1=1 effective both"},
+		{
+			"overridden by a later name, in the same file, and by the same name in a higher directory",
+			files("/etc/sysctl.d/a.conf", set("0")+set("2"), "/usr/lib/sysctl.d/a.conf", set("0"), b, set("1")),
+			a + ":1=0 overridden by " + b + ":1 both|" + a + ":2=2 overridden by " + b + ":1 both|" + b + ":1=1 effective both|" +
+				"/usr/lib/sysctl.d/a.conf:1=0 overridden by " + a + " both",
+		},
+		{
+			"masked", files("/usr/lib/sysctl.d/a.conf", set("0"), "/run/sysctl.d/a.conf", ""),
+			"/usr/lib/sysctl.d/a.conf:1=0 masked by /run/sysctl.d/a.conf both",
+		},
+		{"refused", files(a, set("9"), Conf, set("yes")), Conf + ":1=yes refused reload|" + a + ":1=9 refused both"},
+		{"the loaders disagree", files(a, set("1"), Conf, set("0")), Conf + ":1=0 effective reload|" + a + ":1=1 effective boot"},
+		{"a pattern under a name", one("kernel.yama.*=0\n" + set("1")), a + ":1=0 overridden by " + a + ":2 both|" + a + ":2=1 effective both"},
+		{"excluded", one("kernel.yama.*=0\n-kernel.yama.ptrace_scope\n"), a + ":1=0 overridden both"},
+	} {
+		var tree Tree
+		for _, e := range c.tree {
+			tree = append(tree, Loaders{}.Read(e.path, []byte(e.content), key))
+		}
+		places := tree.Places()
+		got := make([]string, 0, len(places))
+		for _, p := range places {
+			text := p.Source() + "=" + p.Value + " " + string(p.Standing)
+			if p.By != "" {
+				text += " by " + p.By
+			}
+			got = append(got, text+" "+map[[2]bool]string{{true, true}: "both", {true, false}: "boot", {false, true}: "reload"}[[2]bool{p.Boot, p.Reload}])
+		}
+		if strings.Join(got, "|") != c.want {
+			t.Errorf("%s\n got: %s\nwant: %s", c.name, strings.Join(got, "|"), c.want)
+		}
+	}
+}
+
+// TestCommandLine: the kernel's own settings come first, and stay where no file names the key.
+func TestCommandLine(t *testing.T) {
+	for _, c := range []struct {
+		name, commandLine string
+		files             []string
+		want              string
+	}{
+		{"nothing for us", "quiet sysctl.kernel.sysrq=1 sysctl.kernel.yama.ptrace_scope", nil, ""},
+		{"a setting", "ro sysctl.kernel.yama.ptrace_scope=2 quiet", nil, "/proc/cmdline:1=2"},
+		{"slashes", "sysctl/kernel/yama/ptrace_scope=2", nil, "/proc/cmdline:1=2"},
+		{"the last one counts", "sysctl.kernel.yama.ptrace_scope=2 sysctl.kernel.yama.ptrace_scope=1", nil, "/proc/cmdline:1=1"},
+		{"one that is refused", "sysctl.kernel.yama.ptrace_scope=1 sysctl.kernel.yama.ptrace_scope=9", nil, "/proc/cmdline:1=1"},
+		{"what is for init", "-- sysctl.kernel.yama.ptrace_scope=1", nil, ""},
+		{"a file comes later", "sysctl.kernel.yama.ptrace_scope=2", []string{a, set("1")}, a + ":1=1"},
+		{"3 is left by no file", "sysctl.kernel.yama.ptrace_scope=3", []string{a, set("1")}, "/proc/cmdline:1=3"},
+		{"a pattern sets what the command line has set", "sysctl.kernel.yama.ptrace_scope=2", []string{a, "kernel.yama.*=1"}, a + ":1=1"},
+	} {
+		tree := Tree{ReadCommandLine([]byte(c.commandLine), key)}
+		for i := 0; i < len(c.files); i += 2 {
+			tree = append(tree, Loaders{}.Read(c.files[i], []byte(c.files[i+1]), key))
+		}
+		got := ""
+		if s, ok := tree.Boot(); ok {
+			got = s.Source() + "=" + s.Value
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+		if s, ok := tree.Reload(); ok && s.Path == CommandLine {
+			t.Errorf("%s: procps reads no command line", c.name)
 		}
 	}
 }
