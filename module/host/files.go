@@ -29,14 +29,15 @@ const devNull = "/dev/null"
 
 func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 
-// sysctlTree reads every file that a loader of sysctl.d(5) may read.
-func (h *Host) sysctlTree() (sysctld.Tree, error) {
-	var tree sysctld.Tree
+// SysctlTree reads every file that a loader of sysctl.d(5) may read.
+func (h *Host) SysctlTree() (sysctld.Tree, error) {
+	commandLine, err := os.ReadFile(h.path(sysctld.CommandLine))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	tree := sysctld.Tree{sysctld.ReadCommandLine(commandLine, ptrace.KeyPath)}
 	for _, dir := range sysctld.Dirs {
-		entries, err := os.ReadDir(h.path(dir))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		entries, err := h.sysctlDir(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -44,65 +45,117 @@ func (h *Host) sysctlTree() (sysctld.Tree, error) {
 			if !strings.HasSuffix(entry.Name(), ".conf") {
 				continue
 			}
-			file, ok, err := h.sysctlFile(path.Join(dir, entry.Name()))
-			if err != nil {
+			if tree, err = h.withSysctlFile(tree, path.Join(dir, entry.Name())); err != nil {
 				return nil, err
-			}
-			if ok {
-				tree = append(tree, file)
 			}
 		}
 	}
 	for _, name := range append([]string{sysctld.Conf}, sysctld.Credentials...) {
-		file, ok, err := h.sysctlFile(name)
-		if err != nil {
+		if tree, err = h.withSysctlFile(tree, name); err != nil {
 			return nil, err
 		}
-		if ok {
-			tree = append(tree, file)
-		}
 	}
-	commandLine, err := os.ReadFile(h.path(sysctld.CommandLine))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
-	}
-	return append(tree, sysctld.ReadCommandLine(commandLine, ptrace.KeyPath)), nil
+	return tree, nil
 }
 
-// sysctlFile reads one file. It is false where there is none. What is no file, or a link that leads nowhere, still hides
-// the lower files of its name.
-func (h *Host) sysctlFile(name string) (sysctld.File, bool, error) {
-	if target, err := os.Readlink(h.path(name)); err == nil && target == devNull {
-		return sysctld.File{Path: name, Mask: true}, true, nil
+// sysctlDir returns what is in a directory, and nothing for what no loader takes for one, or for one that was there before.
+func (h *Host) sysctlDir(dir string) ([]fs.DirEntry, error) {
+	inside, err := h.inside(dir)
+	if vendor, _ := h.inside(sysctld.VendorDir); dir == sysctld.LibDir && inside == vendor {
+		return nil, nil
 	}
-	// O_NONBLOCK: a pipe put there must not hold us up.
-	f, err := os.OpenFile(h.path(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if loops := errors.Is(err, syscall.ELOOP); loops || errors.Is(err, fs.ErrNotExist) {
-		_, err := os.Lstat(h.path(name))
-		return h.loaders.Nowhere(name, loops), err == nil, nil
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(inside)
 	}
-	if errors.Is(err, syscall.ENXIO) { // a socket
-		return sysctld.File{Path: name, Mask: true}, true, nil
+	if nobodyOpens(err) {
+		return nil, nil
+	}
+	return entries, err
+}
+
+// nobodyOpens tells whether an error is the same for whoever opens a path: there is nothing, or nothing that can be followed.
+func nobodyOpens(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
+}
+
+// withSysctlFile returns the tree with one file more, if there is one. What is no file, or a link that leads nowhere, still
+// hides the lower files of its name.
+func (h *Host) withSysctlFile(tree sysctld.Tree, name string) (sysctld.Tree, error) {
+	dir, err := h.inside(path.Dir(name))
+	if nobodyOpens(err) {
+		return tree, nil // a folder that leads nowhere has no files
 	}
 	if err != nil {
-		return sysctld.File{}, false, err
+		return nil, err
+	}
+	itself := path.Join(dir, path.Base(name))
+	if target, err := os.Readlink(itself); err == nil && target == devNull {
+		return append(tree, h.loaders.Empty(name)), nil
+	}
+	inside, err := h.inside(name)
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(inside, os.O_RDONLY|syscall.O_NONBLOCK, 0) // #nosec G304 -- a loader reads it, too; a pipe must not hold us up
+	}
+	switch {
+	case nobodyOpens(err), errors.Is(err, syscall.ENXIO): // ENXIO: a socket
+		if _, missing := os.Lstat(itself); missing != nil {
+			return tree, nil
+		}
+		return append(tree, h.loaders.Nowhere(name, nobodyOpens(err) && !errors.Is(err, fs.ErrNotExist))), nil
+	case err != nil:
+		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // only read
 	info, err := f.Stat()
 	if err != nil {
-		return sysctld.File{}, false, err
+		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return sysctld.File{Path: name, Mask: true}, true, nil
+		return append(tree, h.loaders.Empty(name)), nil
 	}
 	content, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
 	if err != nil {
-		return sysctld.File{}, false, err
+		return nil, err
 	}
 	if len(content) > fileLimit {
-		return sysctld.File{}, false, fmt.Errorf("read %s: larger than %d bytes, which is no drop-in", name, fileLimit)
+		return nil, fmt.Errorf("read %s: larger than %d bytes, which is no drop-in", name, fileLimit)
 	}
-	return h.loaders.Read(name, content, ptrace.KeyPath), true, nil
+	return append(tree, h.loaders.Read(name, content, ptrace.KeyPath)), nil
+}
+
+// linksLimit is MAXSYMLINKS, from which path_resolution(7) is ELOOP.
+const linksLimit = 40
+
+// inside returns where a file of the host lies once links are followed, none of which leads out of the host's root.
+func (h *Host) inside(name string) (string, error) {
+	done, todo := "/", strings.Split(name, "/")
+	for links := 0; len(todo) > 0; {
+		part := todo[0]
+		todo = todo[1:]
+		next := path.Join(done, part)
+		if part == "" || part == "." || part == ".." {
+			if _, err := os.Lstat(h.path(done) + "/."); err != nil {
+				return "", err
+			}
+			done = next
+			continue
+		}
+		target, err := os.Readlink(h.path(next))
+		if err != nil {
+			done = next // no link, or nothing: whoever opens it will see
+			continue
+		}
+		if links++; links > linksLimit {
+			return "", &fs.PathError{Op: "open", Path: h.path(name), Err: syscall.ELOOP}
+		}
+		if path.IsAbs(target) {
+			done = "/"
+		}
+		todo = append(strings.Split(target, "/"), todo...)
+	}
+	return h.path(done), nil
 }
 
 // libraryVersion returns the number that follows a library's name, -1 where there is none. It tells the version of the

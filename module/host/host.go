@@ -83,7 +83,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
-	if o.Tree, err = h.sysctlTree(); err != nil {
+	if o.Tree, err = h.SysctlTree(); err != nil {
 		return o, err
 	}
 	if o.Own, o.Leftovers, err = h.ownFiles(); err != nil {
@@ -145,7 +145,7 @@ func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
 	owners := map[string]string{}
 	for _, f := range tree {
-		if !f.Names() || strings.HasPrefix(f.Path, "/usr/lib/") || isOwn(f.Path) {
+		if !f.Names() || strings.HasPrefix(f.Path, "/usr/lib/") || strings.HasPrefix(f.Path, "/lib/") || isOwn(f.Path) {
 			continue
 		}
 		owner, err := h.manager.Owner(ctx, f.Path)

@@ -77,7 +77,7 @@ func TestWhatHides(t *testing.T) {
 		{"another name", "etc/sysctl.d/10-b.conf", "-> /dev/null", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			tree, err := hostOf(t, map[string]string{vendor: ptrace.Key + "=0\n", c.path: c.content}).sysctlTree()
+			tree, err := hostOf(t, map[string]string{vendor: ptrace.Key + "=0\n", c.path: c.content}).SysctlTree()
 			if err != nil {
 				t.Fatal(err)
 			}

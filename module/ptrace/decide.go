@@ -109,7 +109,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		t.masks = o.maskable()
 	}
 	for _, name := range t.masks {
-		base = base.With(sysctld.File{Path: maskPath(name), Mask: true})
+		base = base.With(sysctld.Loaders{}.Empty(maskPath(name)))
 	}
 	if t.uninstall != "" {
 		base = withoutEnabler(base, o.Enabler)

@@ -128,7 +128,7 @@ func (o Observed) withoutOurs() sysctld.Tree {
 
 // local tells whether a file is the administrator's: neither a distribution's nor ours.
 func (o Observed) local(file string) bool {
-	vendor := strings.HasPrefix(file, "/usr/lib/") || o.Packaged[file] != ""
+	vendor := strings.HasPrefix(file, "/usr/lib/") || strings.HasPrefix(file, "/lib/") || o.Packaged[file] != ""
 	return !vendor && !slices.Contains(OwnFiles, file)
 }
 
@@ -136,7 +136,7 @@ func (o Observed) local(file string) bool {
 func maskPath(name string) string { return path.Join(sysctld.Dirs[0], name) }
 
 // vendorPath returns where a distribution's drop-in of that name lies.
-func vendorPath(name string) string { return path.Join(sysctld.Dirs[len(sysctld.Dirs)-1], name) }
+func vendorPath(name string) string { return path.Join(sysctld.VendorDir, name) }
 
 // masked tells whether a file in /etc or /run keeps the vendor's drop-in of that name from being read.
 func (o Observed) masked(name string) bool {

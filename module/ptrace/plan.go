@@ -191,7 +191,7 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 			Kind: Mask, Object: maskPath(name), After: text("/dev/null"),
 			Because: "the package that carries it sets 0 again at each install and upgrade, whatever a later drop-in says",
 		})
-		p.Tree = p.Tree.With(sysctld.File{Path: maskPath(name), Mask: true})
+		p.Tree = p.Tree.With(sysctld.Loaders{}.Empty(maskPath(name)))
 	}
 	for _, action := range unwanted {
 		p.add(action)

@@ -67,7 +67,8 @@ func parseBootLine(text, key string) (line, bool) {
 	l.pattern = isPattern(l.name)
 	if l.pattern {
 		l.target = key
-		return l, slices.ContainsFunc(braces(l.name), func(name string) bool { return matchPath(name, key) })
+		reaches := func(name string) bool { return matchPath(name, key) }
+		return l, slices.ContainsFunc(braces(l.name), reaches) || reaches(l.name)
 	}
 	return l, l.name == key
 }

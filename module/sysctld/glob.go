@@ -3,6 +3,7 @@
 package sysctld
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,16 +15,19 @@ func isPattern(name string) bool { return strings.ContainsAny(name, patternMarks
 
 // matchPath matches a pattern with a path, part by part: no mark matches a slash.
 func matchPath(pattern, name string) bool {
-	patterns, names := strings.Split(pattern, "/"), strings.Split(name, "/")
-	if len(patterns) != len(names) {
-		return false
-	}
-	for i := range patterns {
-		if !match(patterns[i], names[i]) {
-			return false
+	patterns, names := pathParts(pattern), strings.Split(name, "/")
+	return slices.EqualFunc(patterns, names, match)
+}
+
+// pathParts splits a pattern at its slashes. A backslash before one says nothing.
+func pathParts(pattern string) []string {
+	parts := strings.Split(pattern, "/")
+	for i, part := range parts[:len(parts)-1] {
+		if backslashes := len(part) - len(strings.TrimRight(part, "\\")); backslashes%2 == 1 {
+			parts[i] = part[:len(part)-1]
 		}
 	}
-	return true
+	return parts
 }
 
 // match is fnmatch(3) without flags, in a UTF-8 locale: by characters where both are UTF-8, otherwise by bytes.
@@ -85,40 +89,136 @@ func matchOne(pattern []rune, c rune) (length int, ok bool) {
 	return 1, pattern[0] == c
 }
 
-// matchBracket matches a bracket expression. One that is not closed is no expression.
+// matchBracket matches a bracket expression. One that is not closed is no expression, and an ill-formed one matches nothing:
+// fnmatch_loop() in posix/fnmatch_loop.c of glibc, which takes what follows a match less exactly than what leads to it.
 func matchBracket(pattern []rune, c rune) (length int, ok, closed bool) {
-	i := 1
-	negated := i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^')
+	b := bracket{pattern, 1}
+	negated := b.peek(0) == '!' || b.peek(0) == '^'
 	if negated {
-		i++
+		b.at++
 	}
-	for first := true; i < len(pattern); first = false {
-		if pattern[i] == ']' && !first {
-			return i + 1, ok != negated, true
+	found, malformed := false, false
+	for first := true; !found && !malformed; first = false {
+		switch {
+		case b.peek(0) == 0:
+			return 0, false, false
+		case b.peek(0) == ']' && !first:
+			return b.at + 1, negated, true
+		default:
+			found, malformed = b.member(c)
 		}
-		if class, length := classAt(pattern[i:]); length > 0 {
-			ok = ok || class(c)
-			i += length
-			continue
-		}
-		low, width := memberAt(pattern[i:])
-		i += width
-		high := low
-		if i+1 < len(pattern) && pattern[i] == '-' && pattern[i+1] != ']' {
-			high, width = memberAt(pattern[i+1:])
-			i += 1 + width
-		}
-		ok = ok || low <= c && c <= high
 	}
-	return 0, false, false
+	for !malformed {
+		switch b.peek(0) {
+		case 0:
+			malformed = true
+		case ']':
+			return b.at + 1, !negated, true
+		default:
+			malformed = b.skip()
+		}
+	}
+	return 1, false, true
 }
 
-// memberAt returns the character that a member of a bracket expression stands for.
-func memberAt(pattern []rune) (c rune, width int) {
-	if pattern[0] == '\\' && len(pattern) > 1 {
-		return pattern[1], 2
+// bracket is a bracket expression that is being read.
+type bracket struct {
+	text []rune
+	at   int
+}
+
+// peek returns the character at some distance, 0 behind the end.
+func (b *bracket) peek(distance int) rune {
+	if i := b.at + distance; i < len(b.text) {
+		return b.text[i]
 	}
-	return pattern[0], 1
+	return 0
+}
+
+// member reads a character, range or class, and tells whether it matches.
+func (b *bracket) member(c rune) (ok, malformed bool) {
+	if b.peek(0) == '[' {
+		switch b.peek(1) {
+		case ':':
+			if name, named := b.className(); named {
+				class := classes[name]
+				return class != nil && class(c), class == nil
+			}
+		case '=':
+			if b.peek(2) != 0 && b.peek(3) == '=' && b.peek(4) == ']' {
+				b.at += len("[=c=]")
+				return b.text[b.at-3] == c, false
+			}
+		}
+	}
+	symbol := b.peek(0) == '[' && b.peek(1) == '.'
+	low, malformed := b.character()
+	if malformed || b.peek(0) != '-' || b.peek(1) == ']' || b.peek(1) == 0 {
+		lost := symbol && b.peek(0) == '-' // a slip of glibc's: [[.c.]-] does not have c
+		return low == c && !lost, malformed
+	}
+	b.at++
+	high, malformed := b.character()
+	return low <= c && c <= high, malformed
+}
+
+// character reads a character: itself, after a backslash, or as a collating symbol, of which there are no others here.
+func (b *bracket) character() (c rune, malformed bool) {
+	switch {
+	case b.peek(0) == '[' && b.peek(1) == '.':
+		ok := b.peek(2) != 0 && b.peek(3) == '.' && b.peek(4) == ']'
+		c = b.peek(2)
+		b.at += len("[.c.]")
+		return c, !ok
+	case b.peek(0) == '\\':
+		b.at++
+	}
+	c = b.peek(0)
+	b.at++
+	return c, c == 0
+}
+
+// className reads the name of a class. What cannot be a name is a bracket like any other character.
+func (b *bracket) className() (name string, ok bool) {
+	for i := b.at + len("[:"); i+1 < len(b.text); i++ {
+		switch r := b.text[i]; {
+		case r == ':' && b.text[i+1] == ']':
+			name, b.at = string(b.text[b.at+len("[:"):i]), i+len(":]")
+			return name, true
+		case r < 'a' || r >= 'z':
+			return "", false
+		}
+	}
+	return "", false
+}
+
+// skip passes over a character or class.
+func (b *bracket) skip() (malformed bool) {
+	if b.peek(0) == '[' {
+		switch b.peek(1) {
+		case ':':
+			if _, named := b.className(); named {
+				return false
+			}
+		case '=':
+			ok := b.peek(2) != 0 && b.peek(3) == '=' && b.peek(4) == ']'
+			b.at += len("[=c=]")
+			return !ok
+		case '.':
+			for b.at += len("[."); b.peek(0) != 0; b.at++ {
+				if b.peek(0) == '.' && b.peek(1) == ']' {
+					b.at += len(".]")
+					return false
+				}
+			}
+			return true
+		}
+	}
+	if b.peek(0) == '\\' {
+		b.at++
+	}
+	b.at++
+	return b.at > len(b.text)
 }
 
 // classes are the character classes that a part of the key can be in.
@@ -141,61 +241,55 @@ func isLower(c rune) bool { return c >= 'a' && c <= 'z' }
 func isUpper(c rune) bool { return c >= 'A' && c <= 'Z' }
 func isDigit(c rune) bool { return c >= '0' && c <= '9' }
 
-// classAt returns the class that a bracket expression names next, and the length of the name.
-func classAt(pattern []rune) (class func(rune) bool, length int) {
-	if len(pattern) < 2 || pattern[0] != '[' || pattern[1] != ':' {
-		return nil, 0
-	}
-	name, _, ok := strings.Cut(string(pattern[2:min(len(pattern), 2+len("xdigit:]"))]), ":]")
-	if class = classes[name]; !ok || class == nil {
-		return nil, 0
-	}
-	return class, len("[:") + len(name) + len(":]")
-}
-
 // bracesLimit bounds what a hostile file can make of a short text.
 const bracesLimit = 1024
 
-// braces returns what a text with GLOB_BRACE of glob(3) stands for: a{b,c}d is abd and acd. Braces that do not match are
-// nothing special.
+// braces returns what a text with GLOB_BRACE of glob(3) stands for: a{b,c}d is abd and acd. Where the first brace is never
+// closed, none of them is special; and where nothing matches what they stand for, they stand for themselves.
 func braces(text string) []string {
 	done, todo := []string{}, []string{text}
 	for len(todo) > 0 && len(done)+len(todo) < bracesLimit {
 		next := todo[0]
 		todo = todo[1:]
-		before, choices, after, ok := firstBraces(next)
-		if !ok {
+		choices := choicesOf(next)
+		if choices == nil {
 			done = append(done, next)
-			continue
-		}
-		for i := range choices {
-			choices[i] = before + choices[i] + after
 		}
 		todo = append(choices, todo...)
 	}
 	return done
 }
 
-// firstBraces takes a text apart at its first pair of braces that match.
-func firstBraces(text string) (before string, choices []string, after string, ok bool) {
-	for open := strings.IndexByte(text, '{'); open >= 0 && open < len(text); open++ {
-		if text[open] != '{' {
-			continue
-		}
-		depth, start := 0, open+1
-		choices = nil
-		for i := open + 1; i < len(text); i++ {
-			switch {
-			case text[i] == '{':
-				depth++
-			case text[i] == '}' && depth > 0:
-				depth--
-			case text[i] == ',' && depth == 0:
-				choices, start = append(choices, text[start:i]), i+1
-			case text[i] == '}':
-				return text[:open], append(choices, text[start:i]), text[i+1:], true
-			}
+// choicesOf returns what a text becomes at its first pair of braces, nil where it has none.
+func choicesOf(text string) []string {
+	open := 0
+	for ; open < len(text) && text[open] != '{'; open++ {
+		if text[open] == '\\' && open+1 < len(text) {
+			open++
 		}
 	}
-	return "", nil, "", false
+	if open >= len(text) {
+		return nil
+	}
+	var choices []string
+	depth, start := 0, open+1
+	for i := start; i < len(text); i++ {
+		switch {
+		case text[i] == '\\':
+			i++
+		case text[i] == '{':
+			depth++
+		case text[i] == '}' && depth > 0:
+			depth--
+		case text[i] == ',' && depth == 0:
+			choices, start = append(choices, text[start:i]), i+1
+		case text[i] == '}':
+			choices = append(choices, text[start:i])
+			for c := range choices {
+				choices[c] = text[:open] + choices[c] + text[i+1:]
+			}
+			return choices
+		}
+	}
+	return nil
 }

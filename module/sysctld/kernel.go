@@ -24,35 +24,51 @@ func kept(writes []Setting) (Setting, bool) {
 // maximum is YAMA_SCOPE_NO_ATTACH, the greatest value of security/yama/yama_lsm.c.
 const maximum = 3
 
-// digitsLimit is the length from which proc_get_long() of kernel/sysctl.c refuses a number.
-const digitsLimit = 21
+// numberLimit is TMPBUFLEN-1: a number of that length, with its sign, is refused.
+const numberLimit = 21
 
 // kernelBlanks is isspace() of lib/ctype.c, which counts Latin-1's no-break space.
 const kernelBlanks = " \t\n\v\f\r\xa0"
 
-// Number returns the scope the kernel reads from a value, and whether it accepts it: proc_dointvec_minmax() of
-// kernel/sysctl.c reads one number, decimal, octal (0…) or hexadecimal (0x…), and ignores what follows after a blank.
+// Number returns the scope the kernel reads from a value, and whether it accepts it: yama_dointvec_minmax() of
+// security/yama/yama_lsm.c reads an integer and takes 0 to 3.
 func Number(value string) (int, bool) {
+	n, ok := integer(value)
+	return n, ok && 0 <= n && n <= maximum
+}
+
+// integer returns the integer the kernel reads from a value: proc_get_long() of kernel/sysctl.c reads one number, decimal,
+// octal (0…) or hexadecimal (0x…), and ignores what follows after a blank.
+func integer(value string) (int, bool) {
 	for value != "" && strings.IndexByte(kernelBlanks, value[0]) >= 0 {
 		value = value[1:]
 	}
 	if end := strings.IndexAny(value, " \t\n"); end >= 0 {
 		value = value[:end]
 	}
-	value, negative := strings.CutPrefix(value, "-")
-	if value == "" || value[0] < '0' || value[0] > '9' || len(value) >= digitsLimit || strings.Contains(value, "_") {
+	if len(value) >= numberLimit {
+		return 0, false
+	}
+	digits, negative := strings.CutPrefix(value, "-")
+	if digits == "" || digits[0] < '0' || digits[0] > '9' {
 		return 0, false
 	}
 	base := 10
 	switch {
-	case len(value) > 2 && (value[1] == 'x' || value[1] == 'X') && value[0] == '0':
-		base, value = 16, value[2:]
-	case value[0] == '0':
+	case len(digits) > 2 && digits[0] == '0' && digits[1]|0x20 == 'x':
+		base, digits = 16, digits[2:]
+	case digits[0] == '0':
 		base = 8
 	}
-	n, err := strconv.ParseUint(value, base, 32)
-	if err != nil || n > maximum || negative && n != 0 {
+	n, err := strconv.ParseUint(digits, base, 32)
+	const most = 1<<31 - 1
+	switch {
+	case err != nil:
 		return 0, false
+	case negative && n <= most+1:
+		return -int(n), true
+	case n <= most:
+		return int(n), true
 	}
-	return int(n), true
+	return 0, false
 }

@@ -21,7 +21,7 @@ func parseReload(content []byte, key string, patternsExclude bool) []line {
 		var text []byte
 		text, content, _ = bytes.Cut(content, []byte{'\n'})
 		text, _, _ = bytes.Cut(text, []byte{0}) // to C, a line ends there
-		if l, ok := parseReloadLine(string(text), key); ok && (patternsExclude || !l.pattern || !l.exclude) {
+		if l, ok := parseReloadLine(string(text), key, patternsExclude); ok {
 			l.number = number
 			lines = append(lines, l)
 		}
@@ -29,7 +29,7 @@ func parseReload(content []byte, key string, patternsExclude bool) []line {
 	return lines
 }
 
-func parseReloadLine(text, key string) (line, bool) {
+func parseReloadLine(text, key string, patternsExclude bool) (line, bool) {
 	text = strings.TrimLeft(text, reloadBlanks)
 	if len(text) < 1 || text[0] == '#' || text[0] == ';' {
 		return line{}, false
@@ -44,8 +44,16 @@ func parseReloadLine(text, key string) (line, bool) {
 	l.pattern = isPattern(l.name)
 	var reached bool
 	l.target, reached = reach(l.name, key, l.pattern)
+	if !l.exclude {
+		return l, reached
+	}
 	l.aside = !reached
-	return l, reached || l.exclude && l.pattern
+	if patternsExclude {
+		// Every exclusion is a pattern then, which differs from a name where there is a mark or a backslash.
+		l.pattern = l.pattern || strings.Contains(l.name, `\`)
+		return l, reached || l.pattern
+	}
+	return l, reached && !l.pattern
 }
 
 // reach returns the path that a name becomes below /proc/sys and whether that is the key's file. Unlike systemd, procps
@@ -53,6 +61,9 @@ func parseReloadLine(text, key string) (line, bool) {
 func reach(name, key string, pattern bool) (string, bool) {
 	want := strings.Split(key, "/")
 	parts := strings.Split(name, "/")
+	if pattern {
+		parts = pathParts(name)
+	}
 	at := 0
 	for i, part := range parts {
 		last := i == len(parts)-1
@@ -115,18 +126,23 @@ func (t Tree) opened(f File) []File {
 	if !strings.ContainsAny(name, patternMarks+"{\\") {
 		return []File{f}
 	}
-	var files []File
-	for _, pattern := range braces(name) {
-		var matched []File
-		for _, other := range t {
-			otherDir, otherName := path.Split(other.Path)
-			hidden := strings.HasPrefix(otherName, ".") && !strings.HasPrefix(pattern, ".")
-			if otherDir == dir && !hidden && match(pattern, otherName) {
-				matched = append(matched, other)
+	matched := func(patterns ...string) (files []File) {
+		for _, pattern := range patterns {
+			from := len(files)
+			for _, other := range t {
+				otherDir, otherName := path.Split(other.Path)
+				hidden := strings.HasPrefix(otherName, ".") && !strings.HasPrefix(strings.TrimPrefix(pattern, `\`), ".")
+				if otherDir == dir && !hidden && match(pattern, otherName) {
+					files = append(files, other)
+				}
 			}
+			slices.SortFunc(files[from:], func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 		}
-		slices.SortFunc(matched, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-		files = append(files, matched...)
+		return files
+	}
+	files := matched(braces(name)...)
+	if files == nil {
+		files = matched(name) // its braces stand for themselves
 	}
 	if files == nil {
 		return []File{f}

@@ -72,7 +72,7 @@ func (t Tree) placesFor(boot bool) []Place {
 			}
 			p := Place{Setting: Setting{f.Path, l.number, l.value}, Boot: boot, Reload: !boot}
 			_, accepted := Number(l.value)
-			hider, hidden := t.hider(f)
+			hider, hidden := t.hider(f, boot)
 			switch {
 			case hidden && hider.Mask:
 				p.Standing, p.By = Masked, hider.Path
@@ -94,12 +94,12 @@ func (t Tree) placesFor(boot bool) []Place {
 }
 
 // hider returns the file that keeps a drop-in from being read: one of the same name in a higher directory.
-func (t Tree) hider(f File) (File, bool) {
+func (t Tree) hider(f File, boot bool) (File, bool) {
 	if rank(f.Path) == len(Dirs) {
 		return File{}, false
 	}
 	for _, dir := range Dirs[:rank(f.Path)] {
-		if hider, ok := t.Find(path.Join(dir, path.Base(f.Path))); ok {
+		if hider, ok := t.Find(path.Join(dir, path.Base(f.Path))); ok && (!boot || !hider.unseen) {
 			return hider, true
 		}
 	}

@@ -13,9 +13,13 @@ import (
 )
 
 // Dirs are the directories of sysctl.d(5), the higher first: a file hides all of the same name in those below.
-var Dirs = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d"}
+var Dirs = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", VendorDir, LibDir}
 
 const (
+	// VendorDir is the distribution's.
+	VendorDir = "/usr/lib/sysctl.d"
+	// LibDir is VendorDir again where /lib is a link to usr/lib, as it is on all but old hosts.
+	LibDir = "/lib/sysctl.d"
 	// Conf is the file that only procps reads, after all others.
 	Conf = "/etc/sysctl.conf"
 	// CommandLine is the kernel's, which applies its `sysctl.` settings itself before the boot's loader runs.
@@ -58,16 +62,23 @@ type line struct {
 
 // Loaders are what sets a host's loaders apart from the newest, which the zero value stands for.
 type Loaders struct {
-	// LoopsHide: to systemd-sysctl, a link that leads to itself hides the lower files of its name.
-	LoopsHide bool
+	// LibAtBoot: systemd-sysctl reads LibDir, too.
+	LibAtBoot bool
+	// StrayLinksHide: to systemd-sysctl, a link that cannot be followed hides the lower files of its name.
+	StrayLinksHide bool
 	// PatternsExcludeNothing: to procps, `-pattern` is the exclusion of one odd name.
 	PatternsExcludeNothing bool
 }
 
 // LoadersOf returns the loaders of systemd of a version and of procps with a libproc2 of a soname, each -1 where it is not
-// known. Measured on systemd 257 and 262, and on procps 4.0.4 (soname 0) and 4.0.7 (soname 1).
+// known. Measured on systemd 252, 257 and 262, and on procps 4.0.2 and 4.0.4 (soname 0) and 4.0.7 (soname 1). That systemd
+// gave up LibDir with 255 is from its release notes.
 func LoadersOf(systemd, libproc2 int) Loaders {
-	return Loaders{LoopsHide: systemd >= 0 && systemd <= 257, PatternsExcludeNothing: libproc2 == 0}
+	return Loaders{
+		LibAtBoot:              systemd >= 0 && systemd <= 254,
+		StrayLinksHide:         systemd >= 0 && systemd <= 257,
+		PatternsExcludeNothing: libproc2 == 0,
+	}
 }
 
 // Read returns a file as both loaders read it for a key, which is written as a path: kernel/yama/ptrace_scope.
@@ -77,13 +88,23 @@ func (l Loaders) Read(file string, content []byte, key string) File {
 		Mask:   len(content) == 0,
 		boot:   parseBoot(content, key),
 		reload: parseReload(content, key, !l.PatternsExcludeNothing),
+		unseen: l.passesOver(file),
 	}
 }
 
-// Nowhere returns a link that leads nowhere, or to itself.
-func (l Loaders) Nowhere(file string, loops bool) File {
-	return File{Path: file, Mask: true, broken: true, unseen: loops && !l.LoopsHide}
+// Empty returns what can be opened and holds no lines: /dev/null, a directory.
+func (l Loaders) Empty(file string) File {
+	return File{Path: file, Mask: true, unseen: l.passesOver(file)}
 }
+
+// Nowhere returns a link that leads nowhere. It is astray where it cannot even be followed: it leads to itself, or through a
+// file.
+func (l Loaders) Nowhere(file string, astray bool) File {
+	return File{Path: file, Mask: true, broken: true, unseen: astray && !l.StrayLinksHide || l.passesOver(file)}
+}
+
+// passesOver tells whether systemd-sysctl does not look at the directory of a file.
+func (l Loaders) passesOver(file string) bool { return !l.LibAtBoot && path.Dir(file) == LibDir }
 
 // Names tells whether the file says anything about the key to either loader.
 func (f File) Names() bool {
