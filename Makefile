@@ -3,6 +3,8 @@
 GOOS   := linux
 GOARCH ?= $(shell PATH="$(CURDIR)/.venv/bin:$$PATH" go env GOARCH)
 GO     := PATH="$(CURDIR)/.venv/bin:$$PATH" go
+# Without inlining the program is 4 % smaller and starts half a millisecond later: bytes are sent, and lie, on every host.
+SMALL  := -trimpath -buildvcs=false -ldflags '-s -w' -gcflags=all=-l
 BIN    := plugins/modules/__bin__/ptrace_scope_$(GOOS)_$(GOARCH)
 
 .PHONY: help
@@ -23,7 +25,7 @@ test: ## set up and run the whole test suite
 .PHONY: build
 build: ## build the program into bin/ and, for the collection, plugins/modules/__bin__/ (GOARCH=…)
 	@scripts/setup build
-	@CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o $(BIN) ./module
+	@CGO_ENABLED=0 GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build $(SMALL) -o $(BIN) ./module
 	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(BIN) bin/ptrace_scope; fi
 
 .PHONY: generate

@@ -23,18 +23,8 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 	yes := func(name string) bool { b, _ := v[name].(bool); return b }
 	number := func(name string) int64 { n, _ := v[name].(int64); return n }
 	names := func(name string) []string {
-		var list []string
-		given, _ := v[name].([]string)
-		for _, s := range given {
-			s = strings.TrimSpace(s)
-			if s == "" {
-				continue
-			}
-			if !packageName.MatchString(s) {
-				err = errors.Join(err, fmt.Errorf("value of %s must be names of packages or programs, got: %q", name, s))
-			}
-			list = append(list, s)
-		}
+		list, problem := namesIn(v, name)
+		err = errors.Join(err, problem)
 		return list
 	}
 	d := ptrace.Desired{
@@ -61,4 +51,19 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		return d, fmt.Errorf("value of reason must be at most 1000 bytes, got: %d", len(d.Reason))
 	}
 	return d, nil
+}
+
+// namesIn returns the names of packages or programs that an option lists.
+func namesIn(v ansible.Values, option string) (names []string, err error) {
+	given, _ := v[option].([]string)
+	for _, name := range given {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		if !packageName.MatchString(name) {
+			err = errors.Join(err, fmt.Errorf("value of %s must be names of packages or programs, got: %q", option, name))
+		}
+		names = append(names, name)
+	}
+	return names, err
 }

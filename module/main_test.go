@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"hardening.yama/module/host"
+	"hardening.yama/schema"
 )
 
 // TestMain lets scripts and the test of kills run the whole program, on the tree that ROOT names.
@@ -38,7 +39,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ROOT", filepath.Join(e.WorkDir, "root"))
 			return furnish(filepath.Join(e.WorkDir, "root"))
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"report": report},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"report": answerOf(schema.Scope), "info": answerOf(schema.Info),
+		},
 	})
 }
 
@@ -66,14 +69,18 @@ func furnish(root string) error {
 	return nil
 }
 
-// report holds the last report against RETURN, and compares keys of it: path.to.key=JSON, where a list's element is a number and a string may stand
-// without quotes. "key~text" asks for a part of a string.
-func report(ts *testscript.TestScript, neg bool, args []string) {
+// answerOf makes the command that holds the last answer against a module's RETURN, and compares keys of it:
+// path.to.key=JSON, where a list's element is a number and a string may stand without quotes. "key~text" asks for a part.
+func answerOf(module schema.Module) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, module, neg, args) }
+}
+
+func compare(ts *testscript.TestScript, module schema.Module, neg bool, args []string) {
 	var last any
 	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &last); err != nil {
 		ts.Fatalf("the last command printed no report: %v", err)
 	}
-	keys, err := documented()
+	keys, err := documented(module)
 	if err != nil {
 		ts.Fatalf("RETURN: %v", err)
 	}

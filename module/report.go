@@ -38,6 +38,7 @@ type Findings struct {
 	Packages       Packages    `json:"packages"`
 	Debuggers      []Debugger  `json:"debuggers"`
 	DropIn         DropIn      `json:"drop_in"`
+	Settings       []Setting   `json:"settings"`
 	Actions        []Action    `json:"actions"`
 	RebootRequired bool        `json:"reboot_required"`
 	Verified       bool        `json:"verified"`
@@ -80,6 +81,18 @@ type (
 		Name    string  `json:"name"`
 		Version *string `json:"version"`
 		Source  string  `json:"source"`
+		Why     *string `json:"why"`
+	}
+	// Setting is a place that names the key, and what becomes of it.
+	Setting struct {
+		File     string           `json:"file"`
+		Line     int              `json:"line"`
+		Value    string           `json:"value"`
+		Origin   ptrace.Origin    `json:"origin"`
+		Package  *string          `json:"package"`
+		Standing sysctld.Standing `json:"standing"`
+		By       *string          `json:"by"`
+		Loader   string           `json:"loader"`
 	}
 	// DropIn is the file of ours that carries the value.
 	DropIn struct {
@@ -107,16 +120,10 @@ func (r *Report) before(o ptrace.Observed) {
 		Runtime:    Runtime{Before: o.Runtime, After: o.Runtime},
 		Persistent: Persistents{Before: persistentOf(o.Tree), After: persistentOf(o.Tree)},
 		Packages:   Packages{Manager: o.Enabler.Manager, Enabler: orNull(o.Enabler.Installed), Installed: []string{}, Removed: []string{}},
-		Debuggers:  []Debugger{},
+		Debuggers:  debuggersOf(o),
 		DropIn:     DropIn{Action: "absent"},
+		Settings:   settingsOf(o.Tree, o),
 		Actions:    []Action{},
-	}
-	for _, d := range o.Debuggers {
-		source := "package"
-		if d.Path != "" {
-			source = "path"
-		}
-		r.Debuggers = append(r.Debuggers, Debugger{Name: d.Name, Version: orNull(d.Version), Source: source})
 	}
 }
 
@@ -147,15 +154,17 @@ func (r *Report) did(a ptrace.Action) { r.done = append(r.done, a) }
 func (r *Report) after(o ptrace.Observed) {
 	r.Runtime.After = o.Runtime
 	r.Persistent.After = persistentOf(o.Tree)
+	r.Settings = settingsOf(o.Tree, o)
 	r.Packages.Enabler = orNull(o.Enabler.Installed)
 }
 
 // verified closes a run that did not fail: in check mode with the plan, otherwise with what was done.
-func (r *Report) verified(p ptrace.Plan, check bool) {
+func (r *Report) verified(p ptrace.Plan, o ptrace.Observed, check bool) {
 	if check {
 		r.done = p.Actions
 		r.Runtime.After = p.Runtime
 		r.Persistent.After = persistentOf(p.Tree)
+		r.Settings = settingsOf(p.Tree, o)
 		r.Packages.Enabler = orNull(p.Installed)
 	}
 	r.Verified = len(p.Actions) == 0
@@ -278,6 +287,38 @@ func settingOf(s sysctld.Setting, ok bool) (*int, *string) {
 	n, _ := sysctld.Number(s.Value) // a loader's setting is one that the kernel accepts
 	source := s.Source()
 	return &n, &source
+}
+
+func debuggersOf(o ptrace.Observed) []Debugger {
+	debuggers := make([]Debugger, 0, len(o.Debuggers))
+	for _, d := range o.Debuggers {
+		source := "package"
+		if d.Path != "" {
+			source = "path"
+		}
+		debuggers = append(debuggers, Debugger{Name: d.Name, Version: orNull(d.Version), Source: source})
+	}
+	return debuggers
+}
+
+// settingsOf lists the places of a tree that name the key; of the host, it is asked whose they are.
+func settingsOf(tree sysctld.Tree, o ptrace.Observed) []Setting {
+	places := tree.Places()
+	settings := make([]Setting, 0, len(places))
+	for _, p := range places {
+		loader := "both"
+		switch {
+		case !p.Reload:
+			loader = "boot"
+		case !p.Boot:
+			loader = "reload"
+		}
+		settings = append(settings, Setting{
+			File: p.Path, Line: p.Line, Value: p.Value, Standing: p.Standing, By: orNull(p.By), Loader: loader,
+			Origin: o.OriginOf(p.Path), Package: orNull(o.Packaged[p.Path]),
+		})
+	}
+	return settings
 }
 
 func orNull(s string) *string {

@@ -30,12 +30,12 @@ var ofAnsible = map[string]returned{
 	"invocation": {Type: "dict", Contains: map[string]returned{"module_args": {Type: "dict"}}},
 }
 
-// documented returns the keys of RETURN and Ansible's own.
-func documented() (map[string]returned, error) {
+// documented returns the keys of a module's RETURN and Ansible's own.
+func documented(module schema.Module) (map[string]returned, error) {
 	var contract struct {
 		Return map[string]returned `yaml:"RETURN"`
 	}
-	err := yaml.Unmarshal([]byte(schema.Contract()), &contract)
+	err := yaml.Unmarshal([]byte(module.Contract()), &contract)
 	maps.Copy(contract.Return, ofAnsible)
 	return contract.Return, err
 }
@@ -50,7 +50,7 @@ func differences(report []byte, keys map[string]returned) ([]string, error) {
 	var found []string
 	for name, key := range keys {
 		_, there := values[name]
-		_, observed := values["decision"]
+		_, observed := values["persistent"]
 		due := key.Returned == "always" || key.Returned == "when the host could be observed" && observed
 		if due && !there {
 			found = append(found, name+" is missing")
@@ -117,23 +117,23 @@ func differValue(path string, value any, key returned) []string {
 // TestDifferences: the comparison that every script's report goes through finds what it should.
 func TestDifferences(t *testing.T) {
 	keys := map[string]returned{
-		"msg":      {Type: "str", Returned: "always"},
-		"decision": {Type: "dict", Contains: map[string]returned{"scope": {Type: "int"}}},
-		"verified": {Type: "bool", Returned: "when the host could be observed"},
+		"msg":        {Type: "str", Returned: "always"},
+		"persistent": {Type: "dict", Contains: map[string]returned{"boot": {Type: "int"}}},
+		"verified":   {Type: "bool", Returned: "when the host could be observed"},
 		"debuggers": {Type: "list", Elements: "dict", Contains: map[string]returned{
 			"name": {Type: "str"},
 		}},
 	}
 	for report, want := range map[string]string{
 		`{"msg":"m"}`: "",
-		`{"msg":"m","decision":{"scope":1},"verified":true,"debuggers":[{"name":"gdb"}]}`: "",
-		`{"msg":"m","decision":{"scope":null},"verified":true}`:                           "",
-		`{}`:                                 "msg is missing",
-		`{"msg":"m","decision":{"scope":1}}`: "verified is missing",
-		`{"msg":"m","bogus":1}`:              "bogus is not documented",
-		`{"msg":1}`:                          `msg is float64, documented as "str"`,
-		`{"msg":"m","decision":{"scope":1.5},"verified":true}`:           `decision.scope is float64, documented as "int"`,
-		`{"msg":"m","decision":{},"verified":true}`:                      "decision.scope is missing",
+		`{"msg":"m","persistent":{"boot":1},"verified":true,"debuggers":[{"name":"gdb"}]}`: "",
+		`{"msg":"m","persistent":{"boot":null},"verified":true}`:                           "",
+		`{}`:                                  "msg is missing",
+		`{"msg":"m","persistent":{"boot":1}}`: "verified is missing",
+		`{"msg":"m","bogus":1}`:               "bogus is not documented",
+		`{"msg":1}`:                           `msg is float64, documented as "str"`,
+		`{"msg":"m","persistent":{"boot":1.5},"verified":true}`:          `persistent.boot is float64, documented as "int"`,
+		`{"msg":"m","persistent":{},"verified":true}`:                    "persistent.boot is missing",
 		`{"msg":"m","debuggers":[{"name":"gdb"},{"name":"lldb","x":0}]}`: "debuggers.1.x is not documented",
 		`{"msg":"m","debuggers":["gdb"]}`:                                `debuggers.0 is string, documented as "dict"`,
 	} {

@@ -22,6 +22,7 @@ type machine interface {
 	Lock(ctx context.Context, wait time.Duration) (release func(), err error)
 	Observe(ctx context.Context) (ptrace.Observed, error)
 	Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error
+	Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
 }
 
@@ -34,37 +35,56 @@ func openHost(c host.Config) (machine, error) { return host.New("/", c) }
 // each surprise a package can bring, since only its files tell what it really sets.
 const passes = 4
 
+// answer is what a run prints: a Report, or an Info.
+type answer interface {
+	finish(request ansible.Request, err error)
+}
+
 // run is the program: args → desired → observe → decide → apply → verify → report. It returns the exit code.
 func run(ctx context.Context, args []string, open opener, stdout io.Writer) (code int) {
 	request, err := ansible.ReadRequest(args)
-	report := &Report{}
+	informs := strings.HasSuffix(request.Module, "_info")
+	report, info := &Report{}, &Info{}
+	var answer answer = report
+	if informs {
+		answer = info
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("internal error: %v: please report it with this trace: %s", p, firstFrames(debug.Stack()))
 		}
-		report.finish(request, err)
-		if ansible.Reply(stdout, report) != nil || err != nil {
+		answer.finish(request, err)
+		if ansible.Reply(stdout, answer) != nil || err != nil {
 			code = 1
 		}
 	}()
-	if err != nil {
-		return
+	switch {
+	case err != nil:
+	case informs:
+		err = inform(ctx, request, open, info)
+	default:
+		err = reconcile(ctx, request, open, report)
 	}
-	if strings.HasSuffix(request.Module, "_info") {
-		err = fmt.Errorf("%s is not part of this version", request.Module)
-		return
-	}
-	err = reconcile(ctx, request, open, report)
 	return
+}
+
+// checked returns the arguments as the module's contract has them, and the catalogue.
+func checked(module schema.Module, request ansible.Request) (ansible.Values, schema.Catalog, error) {
+	options, err := module.Options()
+	if err != nil {
+		return nil, schema.Catalog{}, err
+	}
+	values, err := ansible.Check(request.Module, options, request.Arguments)
+	if err != nil {
+		return nil, schema.Catalog{}, err
+	}
+	catalog, err := schema.LoadCatalog()
+	return values, catalog, err
 }
 
 // reconcile makes the host as desired and fills the report on the way.
 func reconcile(ctx context.Context, request ansible.Request, open opener, report *Report) error {
-	options, err := schema.Options()
-	if err != nil {
-		return err
-	}
-	values, err := ansible.Check(request.Module, options, request.Arguments)
+	values, catalog, err := checked(schema.Scope, request)
 	if err != nil {
 		return err
 	}
@@ -73,10 +93,6 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		return err
 	}
 	report.State = desired.State
-	catalog, err := schema.LoadCatalog()
-	if err != nil {
-		return err
-	}
 	m, err := open(host.Config{
 		Catalog:     catalog.With(desired.Debuggers, desired.IgnoreDebuggers),
 		ReadOnly:    request.Check,
@@ -104,7 +120,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		}
 		report.planned(plan, observed)
 		if request.Check || len(plan.Actions) == 0 {
-			report.verified(plan, request.Check)
+			report.verified(plan, observed, request.Check)
 			return nil
 		}
 		if err := apply(ctx, m, desired, plan.Actions, &observed, report); err != nil {

@@ -16,7 +16,10 @@ import (
 )
 
 //go:embed ptrace_scope.yml
-var contract string
+var scopeContract string
+
+//go:embed ptrace_scope_info.yml
+var infoContract string
 
 //go:embed catalog.yml
 var catalog string
@@ -33,22 +36,34 @@ type Option struct {
 	Description []string `yaml:"description"`
 }
 
+// Module is one of the collection's modules.
+type Module struct {
+	Name     string
+	contract string
+}
+
+// The modules.
+var (
+	Scope = Module{"ptrace_scope", scopeContract}
+	Info  = Module{"ptrace_scope_info", infoContract}
+)
+
 // Options returns the module's options in the order of the contract.
-func Options() ([]Option, error) {
-	documentation, _, _ := strings.Cut(contract, "\nEXAMPLES:\n") // the rest is for people; a run need not parse it
+func (m Module) Options() ([]Option, error) {
+	documentation, _, _ := strings.Cut(m.contract, "\nEXAMPLES:\n") // the rest is for people; a run need not parse it
 	var parsed struct {
 		Documentation struct {
 			Options orderedOptions `yaml:"options"`
 		} `yaml:"DOCUMENTATION"`
 	}
 	if err := yaml.Unmarshal([]byte(documentation), &parsed); err != nil {
-		return nil, fmt.Errorf("parse ptrace_scope.yml: %w", err)
+		return nil, fmt.Errorf("parse %s.yml: %w", m.Name, err)
 	}
 	return parsed.Documentation.Options, nil
 }
 
 // Contract returns the text of the contract file.
-func Contract() string { return contract }
+func (m Module) Contract() string { return m.contract }
 
 // orderedOptions keeps the order in which a mapping is written.
 type orderedOptions []Option
@@ -90,6 +105,16 @@ type Catalog struct {
 	EnablerCapability string         `yaml:"enabler_capability"`
 	EnablerDropIns    []string       `yaml:"enabler_drop_ins"`
 	Debuggers         []Debugger     `yaml:"debuggers"`
+	// Tracers are tools that trace only their own children, or who let them.
+	Tracers  []string  `yaml:"tracers"`
+	Auditors []Auditor `yaml:"auditors"`
+}
+
+// Auditor is what a benchmark or a scanner accepts.
+type Auditor struct {
+	Name     string `yaml:"name"`
+	Accepts  []int  `yaml:"accepts"`
+	Explicit bool   `yaml:"explicit"`
 }
 
 // LoadCatalog returns the embedded catalogue.

@@ -17,7 +17,7 @@ import (
 
 func options(t testing.TB) []schema.Option {
 	t.Helper()
-	o, err := schema.Options()
+	o, err := schema.Scope.Options()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,9 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
+	if o.Runtime == nil {
+		o.LSMs = h.lsms()
+	}
 	if o.Tree, err = h.SysctlTree(); err != nil {
 		return o, err
 	}
@@ -105,19 +109,20 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 // installed asks for the enabler and for all debuggers at once: one start of one program.
 func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
 	names, programs := h.catalog.Names()
-	found, err := h.manager.Installed(ctx, append(append([]string{}, h.distro.Enablers...), names...))
+	found, err := h.manager.Installed(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
 	if err != nil {
 		return err
 	}
-	enablers := map[string]bool{}
-	for _, name := range h.distro.Enablers {
-		enablers[name] = true
-	}
 	for _, p := range found {
-		if !enablers[p.Name] {
+		switch {
+		case slices.Contains(h.distro.Enablers, p.Name):
+			if o.Enabler.Installed == "" {
+				o.Enabler.Installed = p.Name
+			}
+		case slices.Contains(names, p.Name):
 			o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: p.Name, Version: p.Version})
-		} else if o.Enabler.Installed == "" {
-			o.Enabler.Installed = p.Name
+		default:
+			o.Tracers = append(o.Tracers, p.Name)
 		}
 	}
 	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
@@ -145,7 +150,7 @@ func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
 	owners := map[string]string{}
 	for _, f := range tree {
-		if !f.Names() || strings.HasPrefix(f.Path, "/usr/lib/") || strings.HasPrefix(f.Path, "/lib/") || isOwn(f.Path) {
+		if !f.Names() || sysctld.Vendors(f.Path) || isOwn(f.Path) {
 			continue
 		}
 		owner, err := h.manager.Owner(ctx, f.Path)

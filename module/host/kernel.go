@@ -33,6 +33,15 @@ func (h *Host) yamaPtraceScope() (*ptrace.Scope, error) {
 	return nil, fmt.Errorf("read the running value: %s holds %q, which is no scope", yamaFile, content)
 }
 
+// lsms reads the kernel's list of security modules, nil where securityfs is not mounted.
+func (h *Host) lsms() []string {
+	content, err := os.ReadFile(h.path("/sys/kernel/security/lsm"))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(strings.TrimSpace(string(content)), ",")
+}
+
 // hints say what an administrator can do about the kernel's refusals.
 var hints = map[error]string{
 	syscall.EPERM:  "the value belongs to the kernel of the host, and changing it needs CAP_SYS_PTRACE there: in a container, run this on the host, or set runtime to false",

@@ -67,6 +67,22 @@ func (m Manager) Owner(ctx context.Context, file string) (string, error) {
 	return m.rpmOwner(ctx, file)
 }
 
+// Owners returns the package of each of the files that has one, changed or not.
+func (m Manager) Owners(ctx context.Context, files []string) (map[string]string, error) {
+	if m.Name == ptrace.None {
+		return map[string]string{}, nil
+	}
+	return m.rpmOwners(ctx, files)
+}
+
+// Requirers returns for each of the packages the installed ones that require it, and those that require those.
+func (m Manager) Requirers(ctx context.Context, names []string) (map[string][]string, error) {
+	if m.Name == ptrace.None || len(names) == 0 {
+		return map[string][]string{}, nil
+	}
+	return m.rpmRequirers(ctx, names)
+}
+
 // Offer asks what the repositories offer under any of the names, the first that they do. It never fails: a question
 // without an answer is told as its cause.
 func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {

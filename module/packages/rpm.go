@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -13,6 +15,73 @@ import (
 
 // Installed is an installed package.
 type Installed struct{ Name, Version string }
+
+// rpmOwners returns the package of each of the files that has one, changed or not.
+func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+	owners := map[string]string{}
+	for _, file := range files {
+		r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-qf", "--qf", `%{NAME}\n`, "--", file)
+		if err != nil {
+			return nil, err
+		}
+		if owner, _, _ := strings.Cut(r.stdout, "\n"); r.code == 0 && owner != "" {
+			owners[file] = owner
+		} else if !strings.Contains(r.stdout+r.stderr, "is not owned by any package") {
+			return nil, fmt.Errorf("ask the rpm database who owns %s: %s", file, r.lastLines())
+		}
+	}
+	return owners, nil
+}
+
+// isa is what rpm puts behind a package's name where the architecture matters.
+var isa = map[string]string{
+	"amd64": "(x86-64)", "arm64": "(aarch-64)", "ppc64le": "(ppc-64)", "s390x": "(s390-64)", "riscv64": "(riscv-64)",
+}[runtime.GOARCH]
+
+// requirersDepth bounds how far it is followed who requires a package. What comes behind is no longer a reason.
+const requirersDepth = 3
+
+// rpmRequirers returns for each of the packages the installed ones that require it, and those that require those.
+func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
+	requirers := map[string][]string{}
+	provider := map[string]string{} // of a capability
+	for _, name := range names {
+		provider[name], provider[name+isa] = name, name
+	}
+	for level := 0; level < requirersDepth && len(provider) > 0; level++ {
+		args := make([]string, 0, 5+len(provider))
+		args = append(args, "-q", "--whatrequires", "--qf", `N\t%{NAME}\n[R\t%{REQUIRENAME}\n][P\t%{PROVIDENAME}\n]`, "--")
+		for capability := range provider {
+			args = append(args, capability)
+		}
+		r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
+		if err != nil {
+			return nil, err
+		}
+		next := map[string]string{}
+		current := ""
+		for line := range strings.Lines(r.stdout) {
+			kind, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
+			switch required := provider[value]; kind {
+			case "N":
+				current = value
+			case "R":
+				if required != "" && required != current && !slices.Contains(requirers[required], current) {
+					requirers[required] = append(requirers[required], current)
+				}
+			case "P":
+				if _, asked := provider[value]; !asked && requirers[current] == nil {
+					next[value] = current
+				}
+			}
+		}
+		provider = next
+	}
+	for _, who := range requirers {
+		slices.Sort(who)
+	}
+	return requirers, nil
+}
 
 const queryDeadline = time.Minute
 

@@ -379,8 +379,8 @@ func withoutYama(t target, d Desired, o Observed) (Plan, error) {
 	case d.IgnoreMissingYama:
 		plan.Warnings = []string{"this kernel has no Yama, so it cannot restrict ptrace; nothing was changed"}
 	default:
-		return Plan{}, errors.New("restrict ptrace: this kernel has no Yama (/proc/sys/" + strings.ReplaceAll(Key, ".", "/") +
-			" does not exist): boot a kernel built with CONFIG_SECURITY_YAMA and with yama in its lsm= list, or set yama_missing to ignore")
+		return Plan{}, errors.New("restrict ptrace: this kernel has no Yama (/proc/sys/" + KeyPath + " does not exist): " +
+			howToGetYama(o.LSMs) + ", or set yama_missing to ignore")
 	}
 	return plan, nil
 }

@@ -5,7 +5,6 @@ package ptrace
 import (
 	"path"
 	"slices"
-	"strings"
 
 	"hardening.yama/module/sysctld"
 )
@@ -26,6 +25,8 @@ var OwnFiles = []string{Floor, DropIn}
 type Observed struct {
 	// Runtime is the value in the running kernel, nil on one without Yama.
 	Runtime *Scope
+	// LSMs are the kernel's security modules, asked where it has no Yama; nil where it does not tell.
+	LSMs []string
 	// Tree is what both loaders read.
 	Tree sysctld.Tree
 	// Own holds the content of those of OwnFiles that exist.
@@ -36,6 +37,8 @@ type Observed struct {
 	Packaged map[string]string
 	// Debuggers are the installed tools that count.
 	Debuggers []Debugger
+	// Tracers are the installed packages that trace only their own children, or who let them.
+	Tracers []string
 	// KernelDefault is the value the distribution's kernels start with, nil where that is not known.
 	KernelDefault *Scope
 	Enabler       Enabler
@@ -126,11 +129,8 @@ func (o Observed) withoutOurs() sysctld.Tree {
 	return tree
 }
 
-// local tells whether a file is the administrator's: neither a distribution's nor ours.
-func (o Observed) local(file string) bool {
-	vendor := strings.HasPrefix(file, "/usr/lib/") || strings.HasPrefix(file, "/lib/") || o.Packaged[file] != ""
-	return !vendor && !slices.Contains(OwnFiles, file)
-}
+// local tells whether a file is the administrator's.
+func (o Observed) local(file string) bool { return o.OriginOf(file) == Local }
 
 // maskPath returns where a drop-in of that name is masked.
 func maskPath(name string) string { return path.Join(sysctld.Dirs[0], name) }

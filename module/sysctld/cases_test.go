@@ -4,7 +4,7 @@ package sysctld_test
 
 import (
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 	"testing"
 
@@ -187,30 +187,48 @@ var cases = []struct {
 }
 
 // plant writes a tree below a root, in which /lib is a link unless the tree has something there. What is in the way of an
-// earlier entry is left out.
+// earlier entry is left out, and so is what an absolute link leads to: that would lie outside of the root.
 func plant(root string, tree []entry) error {
+	below, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer below.Close()
 	for _, e := range tree {
-		name := root + e.path
-		if info, err := os.Lstat(name); err == nil && info.IsDir() && !e.dir {
-			_ = os.Remove(name) // an empty folder makes room
+		name := strings.TrimPrefix(e.path, "/")
+		if info, err := below.Lstat(name); err == nil && info.IsDir() && !e.dir {
+			_ = below.Remove(name) // an empty folder makes room
 		}
-		if _, err := os.Lstat(name); err == nil || os.MkdirAll(filepath.Dir(name), 0o755) != nil {
+		if _, err := below.Lstat(name); err == nil || below.MkdirAll(path.Dir(name), 0o755) != nil {
 			continue
 		}
-		var err error
 		switch {
 		case e.dir:
-			err = os.Mkdir(name, 0o755)
+			err = below.Mkdir(name, 0o755)
 		case e.link != "":
-			err = os.Symlink(e.link, name)
+			err = below.Symlink(e.link, name)
 		default:
-			err = os.WriteFile(name, []byte(e.content), 0o600)
+			err = below.WriteFile(name, []byte(e.content), 0o600)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// TestPlant: a tree stays where it is planted.
+func TestPlant(t *testing.T) {
+	outside, root := t.TempDir(), t.TempDir()
+	if err := plant(root, []entry{link("/run/sysctl.d", outside), file("/run/sysctl.d/a.conf", set("1")), link("/x", "../.."), file("/x/a.conf", set("1")), file(a, "")}); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
+		t.Errorf("%v lies outside, %v", left, err)
+	}
+	if _, err := os.Stat(root + a); err != nil {
+		t.Error(err)
+	}
 }
 
 func isSplit(tree []entry) bool {

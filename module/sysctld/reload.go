@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -136,7 +137,8 @@ func (t Tree) opened(f File) []File {
 					files = append(files, other)
 				}
 			}
-			slices.SortFunc(files[from:], func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+			matches := files[from:]
+			sort.Slice(matches, func(i, j int) bool { return matches[i].Path < matches[j].Path })
 		}
 		return files
 	}

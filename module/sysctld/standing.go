@@ -3,9 +3,9 @@
 package sysctld
 
 import (
-	"cmp"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -45,7 +45,9 @@ func (t Tree) Places() []Place {
 			all[i] = p
 		}
 	}
-	slices.SortFunc(all, func(a, b Place) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line)) })
+	sort.Slice(all, func(i, j int) bool {
+		return all[i].Path < all[j].Path || all[i].Path == all[j].Path && all[i].Line < all[j].Line
+	})
 	return all
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -103,6 +104,11 @@ func (l Loaders) Nowhere(file string, astray bool) File {
 	return File{Path: file, Mask: true, broken: true, unseen: astray && !l.StrayLinksHide || l.passesOver(file)}
 }
 
+// Vendors tells whether a file lies where only distributions put theirs.
+func Vendors(file string) bool {
+	return strings.HasPrefix(file, "/usr/lib/") || strings.HasPrefix(file, "/lib/")
+}
+
 // passesOver tells whether systemd-sysctl does not look at the directory of a file.
 func (l Loaders) passesOver(file string) bool { return !l.LibAtBoot && path.Dir(file) == LibDir }
 
@@ -166,7 +172,7 @@ func (t Tree) dropIns(reads func(File) bool) []File {
 	for _, f := range byName {
 		files = append(files, f)
 	}
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(path.Base(a.Path), path.Base(b.Path)) })
+	sort.Slice(files, func(i, j int) bool { return path.Base(files[i].Path) < path.Base(files[j].Path) })
 	return files
 }
 

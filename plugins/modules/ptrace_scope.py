@@ -119,6 +119,7 @@ notes:
     finds debuggers as programs.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
 seealso:
+  - module: hardening.yama.ptrace_scope_info
   - name: Yama in the kernel's administrator guide
     description: What each value of the scope means.
     link: https://docs.kernel.org/admin-guide/LSM/Yama.html
@@ -270,6 +271,9 @@ debuggers:
       description: How it was found, V(package) or V(path).
       type: str
       sample: package
+    why:
+      description: Why it is there. Only M(hardening.yama.ptrace_scope_info) asks that, here it is V(null).
+      type: str
 drop_in:
   description: The drop-in of this module that carries the value.
   returned: when the host could be observed
@@ -283,6 +287,44 @@ drop_in:
       description: What became of it, V(created), V(replaced), V(removed), V(unchanged) or V(absent).
       type: str
       sample: created
+settings:
+  description: Every place that names the key, with what becomes of it. In check mode, as predicted.
+  returned: when the host could be observed
+  type: list
+  elements: dict
+  contains:
+    file:
+      description: The file, or C(/proc/cmdline).
+      type: str
+      sample: /usr/lib/sysctl.d/10-default-yama-scope.conf
+    line:
+      description: The line.
+      type: int
+      sample: 1
+    value:
+      description: The value as it is written.
+      type: str
+      sample: "0"
+    origin:
+      description: Whose it is. V(ours) is a file of this collection, V(vendor) a package's that nobody changed, V(local) all else.
+      type: str
+      sample: vendor
+    package:
+      description: The package, for a file outside of C(/usr/lib) that is a package's. V(null) otherwise.
+      type: str
+      sample: yama-ptrace-enable
+    standing:
+      description: What becomes of it, V(effective), V(overridden), V(masked), or V(refused) by the kernel.
+      type: str
+      sample: overridden
+    by:
+      description: The place that overrides it, or the file that masks it. V(null) where there is none.
+      type: str
+      sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
+    loader:
+      description: For which loader it stands so, V(boot), V(reload) or V(both).
+      type: str
+      sample: both
 actions:
   description: What was done, in that order. In check mode, what would be done.
   returned: when the host could be observed

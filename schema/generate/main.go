@@ -26,7 +26,7 @@ func main() {
 }
 
 func run(top string) error {
-	options, err := schema.Options()
+	options, err := schema.Scope.Options()
 	if err != nil {
 		return err
 	}
@@ -42,12 +42,17 @@ func run(top string) error {
 	if err != nil {
 		return fmt.Errorf("README.md: %w", err)
 	}
-	module, err := moduleDocumentation(schema.Contract())
+	module, err := moduleDocumentation(schema.Scope)
+	if err != nil {
+		return err
+	}
+	info, err := moduleDocumentation(schema.Info)
 	if err != nil {
 		return err
 	}
 	for name, content := range map[string]string{
 		"plugins/modules/ptrace_scope.py":            module,
+		"plugins/modules/ptrace_scope_info.py":       info,
 		"roles/ptrace_scope/meta/argument_specs.yml": argumentSpec,
 		"roles/ptrace_scope/tasks/main.yml":          roleTask(options),
 		"README.md":                                  table,
@@ -73,7 +78,7 @@ const moduleHeader = `#!/usr/bin/python
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Made from schema/ptrace_scope.yml by "make generate": change it there.
+# Made from schema/%s.yml by "make generate": change it there.
 # This file is documentation. The module itself is a program, built into plugins/modules/__bin__ and started by the
 # action plugin of the same name.
 
@@ -89,19 +94,19 @@ if __name__ == '__main__':
     print(json.dumps({
         'failed': True,
         'changed': False,
-        'msg': 'hardening.yama.ptrace_scope was started without its action plugin: '
-               'plugins/action/ptrace_scope.py is missing from this installation of the collection',
+        'msg': 'hardening.yama.%[1]s was started without its action plugin: '
+               'plugins/action/%[1]s.py is missing from this installation of the collection',
     }))
 `
 
 // moduleDocumentation wraps the three sections of the contract, as they are written, for ansible-doc.
-func moduleDocumentation(contract string) (string, error) {
-	_, body, found := strings.Cut(contract, "\n---\n")
+func moduleDocumentation(m schema.Module) (string, error) {
+	_, body, found := strings.Cut(m.Contract(), "\n---\n")
 	if !found {
-		return "", errors.New("ptrace_scope.yml: no document start")
+		return "", errors.New(m.Name + ".yml: no document start")
 	}
 	var b strings.Builder
-	b.WriteString(moduleHeader)
+	fmt.Fprintf(&b, moduleHeader, m.Name)
 	sections := regexp.MustCompile(`(?m)^([A-Z]+):\n`).FindAllStringSubmatchIndex(body, -1)
 	for i, at := range sections {
 		end := len(body)
@@ -110,11 +115,11 @@ func moduleDocumentation(contract string) (string, error) {
 		}
 		text := regexp.MustCompile(`(?m)^  `).ReplaceAllString(body[at[1]:end], "")
 		if strings.Contains(text, "'''") {
-			return "", errors.New("ptrace_scope.yml: three quotes would end the text in Python")
+			return "", errors.New(m.Name + ".yml: three quotes would end the text in Python")
 		}
 		fmt.Fprintf(&b, "\n%s = r'''\n---\n%s\n'''\n", body[at[2]:at[3]], strings.TrimSpace(text))
 	}
-	b.WriteString(moduleFooter)
+	fmt.Fprintf(&b, moduleFooter, m.Name)
 	return b.String(), nil
 }
 

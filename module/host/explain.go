@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"hardening.yama/module/ptrace"
+	"hardening.yama/module/sysctld"
+)
+
+// Explain asks what only an explanation needs. It writes nothing.
+func (h *Host) Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanation, error) {
+	e := ptrace.Explanation{Container: h.container()}
+	var err error
+	if e.SELinuxDenyPtrace, err = h.denyPtrace(); err != nil {
+		return e, err
+	}
+	if e.Denials, err = h.denials(); err != nil {
+		return e, err
+	}
+	var files, debuggers []string
+	for _, place := range o.Tree.Places() {
+		if place.Path != sysctld.CommandLine && !slices.Contains(files, place.Path) {
+			files = append(files, place.Path)
+		}
+	}
+	if e.Owners, err = h.manager.Owners(ctx, files); err != nil {
+		return e, err
+	}
+	for _, d := range o.Debuggers {
+		if d.Path == "" {
+			debuggers = append(debuggers, d.Name)
+		}
+	}
+	e.Requirers, err = h.manager.Requirers(ctx, debuggers)
+	return e, err
+}
+
+// container tells what says that this is a container: systemd's mark (Container Interface), Podman's and Docker's.
+func (h *Host) container() string {
+	if content, err := os.ReadFile(h.path("/run/systemd/container")); err == nil {
+		return strings.TrimSpace(string(content))
+	}
+	for file, name := range map[string]string{"/run/.containerenv": "podman", "/.dockerenv": "docker"} {
+		if _, err := os.Stat(h.path(file)); err == nil {
+			return name
+		}
+	}
+	return ""
+}
+
+// denyPtrace reads SELinux' boolean, of which the first number is the present value: selinuxfs.
+func (h *Host) denyPtrace() (*bool, error) {
+	content, err := os.ReadFile(h.path("/sys/fs/selinux/booleans/deny_ptrace"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
+	}
+	on := bytes.HasPrefix(content, []byte("1"))
+	return &on, err
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"hardening.yama/module/ansible"
+	"hardening.yama/module/host"
+	"hardening.yama/module/ptrace"
+	"hardening.yama/schema"
+)
+
+// Info is the answer of ptrace_scope_info. Its keys are documented in schema/ptrace_scope_info.yml, RETURN.
+type Info struct {
+	Changed bool   `json:"changed"`
+	Failed  bool   `json:"failed"`
+	Msg     string `json:"msg"`
+	*Situation
+	Warnings   []string `json:"warnings,omitempty"`
+	Invocation any      `json:"invocation,omitempty"`
+}
+
+// Situation are the keys that an answer has once the host was observed.
+type Situation struct {
+	Yama              bool                `json:"yama"`
+	Runtime           *ptrace.Scope       `json:"runtime"`
+	Locked            bool                `json:"locked"`
+	Persistent        Persistent          `json:"persistent"`
+	Settings          []Setting           `json:"settings"`
+	Packages          Enabling            `json:"packages"`
+	Debuggers         []Debugger          `json:"debuggers"`
+	Breaks            map[string][]string `json:"breaks"`
+	Denials           []Denial            `json:"denials"`
+	Auditors          []Verdict           `json:"auditors"`
+	Container         *string             `json:"container"`
+	SELinuxDenyPtrace *bool               `json:"selinux_deny_ptrace"`
+}
+
+// The parts of an answer, as RETURN describes them.
+type (
+	// Enabling names the package manager and the enabler.
+	Enabling struct {
+		Manager string  `json:"manager"`
+		Enabler *string `json:"enabler"`
+	}
+	// Denial is an attempt that Yama denied.
+	Denial struct {
+		Access string `json:"access"`
+		Tracer string `json:"tracer"`
+		Target string `json:"target"`
+		Times  int    `json:"times"`
+	}
+	// Verdict is an auditor's.
+	Verdict struct {
+		Name   string  `json:"name"`
+		Passes bool    `json:"passes"`
+		Wants  *string `json:"wants"`
+	}
+)
+
+// inform observes the host and fills the answer. All is asked as in check mode: nothing is written.
+func inform(ctx context.Context, request ansible.Request, open opener, info *Info) error {
+	values, catalog, err := checked(schema.Info, request)
+	if err != nil {
+		return err
+	}
+	more, err := namesIn(values, "debuggers")
+	ignore, problem := namesIn(values, "ignore_debuggers")
+	if err = errors.Join(err, problem); err != nil {
+		return err
+	}
+	m, err := open(host.Config{Catalog: catalog.With(more, ignore), ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	observed, err := m.Observe(ctx)
+	if err != nil {
+		return err
+	}
+	explanation, err := m.Explain(ctx, observed)
+	if err != nil {
+		return err
+	}
+	info.Situation = situationOf(observed, explanation, catalog.Auditors)
+	info.Warnings = ptrace.Cautions(observed, explanation)
+	return nil
+}
+
+func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Auditor) *Situation {
+	s := &Situation{
+		Yama:              o.Runtime != nil,
+		Runtime:           o.Runtime,
+		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
+		Persistent:        persistentOf(o.Tree),
+		Settings:          settingsOf(o.Tree, o),
+		Packages:          Enabling{Manager: o.Enabler.Manager, Enabler: orNull(o.Enabler.Installed)},
+		Debuggers:         debuggersOf(o),
+		Auditors:          []Verdict{},
+		Container:         orNull(e.Container),
+		SELinuxDenyPtrace: e.SELinuxDenyPtrace,
+	}
+	for i := range s.Settings {
+		s.Settings[i].Package = orNull(e.Owners[s.Settings[i].File])
+	}
+	attaching := make([]string, 0, len(s.Debuggers))
+	for i := range s.Debuggers {
+		s.Debuggers[i].Why = orNull(e.Why(o.Debuggers[i]))
+		attaching = append(attaching, s.Debuggers[i].Name)
+	}
+	s.Breaks = map[string][]string{
+		"1": attaching,
+		"2": append([]string{}, o.Tracers...),
+		"3": append(slices.Clone(attaching), o.Tracers...),
+	}
+	if e.Denials != nil {
+		s.Denials = []Denial{}
+	}
+	for _, d := range e.Denials {
+		s.Denials = append(s.Denials, Denial{Access: d.Access, Tracer: d.Tracer, Target: d.Target, Times: d.Times})
+	}
+	for _, a := range auditors {
+		wants := ptrace.Auditor(a).Wants(o)
+		s.Auditors = append(s.Auditors, Verdict{Name: a.Name, Passes: wants == "", Wants: orNull(wants)})
+	}
+	return s
+}
+
+// sentence says what holds and why, as a person would.
+func (s *Situation) sentence() string {
+	now := "This kernel has no Yama, so every process may look into the others of its user"
+	if s.Runtime != nil {
+		now = fmt.Sprintf("%s is %d now", ptrace.Key, *s.Runtime)
+	}
+	boot := "no file sets it at boot"
+	if p := s.Persistent; p.Boot != nil {
+		boot = fmt.Sprintf("the next boot sets %d by %s", *p.Boot, *p.BootSource)
+	}
+	tools := "no debugger needs 0"
+	if names := s.Breaks["1"]; len(names) > 0 {
+		tools = strings.Join(names, ", ") + map[bool]string{true: " needs 0", false: " need 0"}[len(names) == 1]
+	}
+	return fmt.Sprintf("%s, %s, and %s", now, boot, tools)
+}
+
+// finish closes the answer.
+func (i *Info) finish(request ansible.Request, err error) {
+	if request.Invocation {
+		i.Invocation = map[string]any{"module_args": request.Arguments}
+	}
+	switch {
+	case err != nil:
+		i.Failed, i.Msg = true, err.Error()
+	case i.Situation != nil:
+		i.Msg = i.sentence()
+	}
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ptrace
+
+import "strings"
+
+// Explanation is what is asked only where somebody wants to know why.
+type Explanation struct {
+	// Owners names the package of each file that names the key and belongs to one.
+	Owners map[string]string
+	// Requirers names for a package the installed ones that require it.
+	Requirers map[string][]string
+	// Denials are Yama's in the kernel log, the latest last; nil where the log could not be read.
+	Denials []Denial
+	// Container tells what says that this is one, "" on a machine.
+	Container string
+	// SELinuxDenyPtrace is the boolean deny_ptrace, nil without SELinux.
+	SELinuxDenyPtrace *bool
+}
+
+// Denial is an attempt that Yama denied, as the kernel logged it.
+type Denial struct {
+	// Access is what was tried: attach or traceme.
+	Access string
+	// Target and Tracer are command lines.
+	Target, Tracer string
+	// Times counts the same one.
+	Times int
+}
+
+// Why says why a debugger is on the host, as far as it is known.
+func (e Explanation) Why(d Debugger) string {
+	if d.Path != "" {
+		return "no package brought it"
+	}
+	if chain := e.chain(d.Name, map[string]bool{d.Name: true}); chain != "" {
+		return "required by " + chain
+	}
+	return "no installed package requires it"
+}
+
+// chain names who requires a package, and who requires those, down to what nobody requires.
+func (e Explanation) chain(name string, seen map[string]bool) string {
+	var names []string
+	for _, requirer := range e.Requirers[name] {
+		if seen[requirer] {
+			continue
+		}
+		seen[requirer] = true
+		if further := e.chain(requirer, seen); further != "" {
+			requirer += " (required by " + further + ")"
+		}
+		names = append(names, requirer)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Cautions are what an administrator should know besides what holds.
+func Cautions(o Observed, e Explanation) []string {
+	var cautions []string
+	say := func(text string) { cautions = append(cautions, text) }
+	if o.Runtime == nil {
+		say("this kernel has no Yama, so ptrace is classic whatever the files say: " + howToGetYama(o.LSMs))
+	}
+	if e.Container != "" {
+		say("this is a container (" + e.Container + "): the running value is its host's, and only the host can change it")
+	}
+	if e.SELinuxDenyPtrace != nil && *e.SELinuxDenyPtrace {
+		say("SELinux denies ptrace to everything but a few domains (deny_ptrace is on), whatever the scope is")
+	}
+	return append(cautions, disagreement(o.Tree)...)
+}
+
+// howToGetYama says what to do about a kernel without it.
+func howToGetYama(lsms []string) string {
+	if len(lsms) > 0 {
+		return "yama is not among its security modules (" + strings.Join(lsms, ",") +
+			"): boot with yama in lsm=, or a kernel that is built with CONFIG_SECURITY_YAMA"
+	}
+	return "boot a kernel built with CONFIG_SECURITY_YAMA and with yama in its lsm= list"
+}
