@@ -34,6 +34,7 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		Packages:          ptrace.Packages(str("packages")),
 		Debuggers:         names("debuggers"),
 		IgnoreDebuggers:   names("ignore_debuggers"),
+		Conflicts:         ptrace.Conflicts(str("conflicts")),
 		Persistent:        yes("persistent"),
 		Runtime:           yes("runtime"),
 		Reason:            str("reason"),

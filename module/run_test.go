@@ -186,6 +186,9 @@ func TestEveryFailureIsRolledBack(t *testing.T) {
 				if err := f.install("yama-ptrace-enable"); err != nil {
 					t.Fatal(err)
 				}
+				if err := os.WriteFile(filepath.Join(f.root, "/etc/sysctl.conf"), []byte(siteConf), 0o640); err != nil {
+					t.Fatal(err)
+				}
 			} else {
 				f.ask(t, `{"state":"restricted"}`)
 			}

@@ -130,6 +130,12 @@ const linksLimit = 40
 
 // inside returns where a file of the host lies once links are followed, none of which leads out of the host's root.
 func (h *Host) inside(name string) (string, error) {
+	target, err := h.resolve(name)
+	return h.path(target), err
+}
+
+// resolve follows links as inside does, and returns the path as the host has it.
+func (h *Host) resolve(name string) (string, error) {
 	done, todo := "/", strings.Split(name, "/")
 	for links := 0; len(todo) > 0; {
 		part := todo[0]
@@ -155,7 +161,7 @@ func (h *Host) inside(name string) (string, error) {
 		}
 		todo = append(strings.Split(target, "/"), todo...)
 	}
-	return h.path(done), nil
+	return done, nil
 }
 
 // libraryVersion returns the number that follows a library's name, -1 where there is none. It tells the version of the
@@ -196,11 +202,17 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
 		}
 		own[name] = ptrace.OwnFile{Content: string(content), Sound: info.Mode().Perm() == 0o644 && ownedByUs(info)}
 	}
-	left, err := filepath.Glob(h.path(path.Join(path.Dir(ptrace.DropIn), tempPrefix+"*"+tempSuffix)))
-	for i := range left {
-		left[i] = path.Join(path.Dir(ptrace.DropIn), filepath.Base(left[i]))
+	var left []string
+	for _, dir := range []string{path.Dir(sysctld.Conf), sysctld.Dirs[0], sysctld.Dirs[1], sysctld.Dirs[2]} {
+		found, err := filepath.Glob(h.path(path.Join(dir, tempPrefix+"*"+tempSuffix)))
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, name := range found {
+			left = append(left, path.Join(dir, filepath.Base(name)))
+		}
 	}
-	return own, left, err
+	return own, left, nil
 }
 
 // ownedByUs tells whether a file belongs to root, or to whoever runs a test.

@@ -96,6 +96,13 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
 		return o, err
 	}
+	o.Loaders = h.loaders
+	if o.Others, err = h.others(o); err != nil {
+		return o, err
+	}
+	if o.UFW, err = h.ufw(); err != nil {
+		return o, err
+	}
 	if value := h.distro.KernelDefault; value != nil {
 		scope := ptrace.Scope(*value)
 		o.KernelDefault = &scope
@@ -145,15 +152,19 @@ func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
 	return nil
 }
 
-// packaged finds the packages behind drop-ins outside /usr/lib that name the key. Most hosts have none, and then nobody is
-// asked.
+// packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to. Most
+// hosts have none, and then nobody is asked.
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
 	owners := map[string]string{}
 	for _, f := range tree {
 		if !f.Names() || sysctld.Vendors(f.Path) || isOwn(f.Path) {
 			continue
 		}
-		owner, err := h.manager.Owner(ctx, f.Path)
+		target, err := h.resolve(f.Path)
+		if err != nil {
+			return nil, err
+		}
+		owner, err := h.manager.Owner(ctx, target)
 		if err != nil {
 			return nil, err
 		}
@@ -187,6 +198,8 @@ func (h *Host) Do(ctx context.Context, a ptrace.Action) error {
 		return h.removeLeftover(a.Object)
 	case ptrace.Mask:
 		return h.setMask(a.Object, a.After != nil)
+	case ptrace.Comment:
+		return h.editFile(a.Object, *a.Before, *a.After)
 	case ptrace.Package:
 		if a.After != nil {
 			return h.manager.Install(ctx, a.Object)

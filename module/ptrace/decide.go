@@ -32,8 +32,11 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 		plan, err := withoutYama(t, d, o)
 		return plan, NoQuestion, err
 	}
-	plan := planFor(t, d, o)
-	if d.Persistent && !t.respect {
+	plan, err := planFor(t, d, o)
+	if err != nil {
+		return Plan{}, NoQuestion, err
+	}
+	if d.Persistent && !t.respect && d.Conflicts != ConflictsReport {
 		if err := wins(t, o, plan.Tree); err != nil {
 			return Plan{}, NoQuestion, err
 		}
@@ -352,8 +355,12 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 		}
 		return fmt.Errorf("nothing would set %s to %d at boot", Key, t.decision.Scope)
 	}
-	return fmt.Errorf("%s sets %q and comes after ours, so the next boot would not set %d: remove that line, or rename the file so that it sorts before %s",
-		boot.Source(), boot.Value, t.decision.Scope, DropIn)
+	why := "it is another file's"
+	if other, known := o.Others[boot.Path]; known && other.Sealed != "" {
+		why = other.Sealed
+	}
+	return fmt.Errorf("%s sets %q and comes after ours, so the next boot would not set %d, and it cannot be commented out, since %s: "+
+		"remove that line, or rename the file so that it sorts before %s", boot.Source(), boot.Value, t.decision.Scope, why, DropIn)
 }
 
 // disagreement warns where the two loaders would set different values.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +19,7 @@ var update = flag.Bool("update", false, "write docs/decisions.md from the table 
 
 // observe makes an observed host from what an administrator would tell of it.
 func observe(facts ...func(*Observed)) Observed {
-	o := Observed{Own: map[string]OwnFile{}, Packaged: map[string]string{}, Enabler: Enabler{Manager: None}}
+	o := Observed{Own: map[string]OwnFile{}, Others: map[string]OtherFile{}, Packaged: map[string]string{}, Enabler: Enabler{Manager: None}}
 	for _, f := range facts {
 		f(&o)
 	}
@@ -28,7 +30,27 @@ func kernel(value Scope) func(*Observed) { return func(o *Observed) { o.Runtime 
 
 func file(path, content string) func(*Observed) {
 	return func(o *Observed) {
-		o.Tree = o.Tree.With(read(path, content))
+		f := read(path, content)
+		o.Tree = o.Tree.With(f)
+		if f.Names() && !slices.Contains(OwnFiles, path) {
+			o.Others[path] = OtherFile{Content: content, Target: path}
+		}
+	}
+}
+
+// sealed is a file that cannot be edited, and why.
+func sealed(path, content, why string) func(*Observed) {
+	return func(o *Observed) {
+		file(path, content)(o)
+		o.Others[path] = OtherFile{Content: content, Target: path, Sealed: why}
+	}
+}
+
+// alias is a link to a file.
+func alias(path, target string) func(*Observed) {
+	return func(o *Observed) {
+		o.Others[path] = o.Others[target]
+		o.Tree = o.Tree.With(read(path, o.Others[target].Content))
 	}
 }
 
@@ -94,7 +116,9 @@ func unknownDistribution(o *Observed) {
 }
 
 var (
-	auto       = Desired{State: StateAuto, RestrictedScope: 1, Packages: PackagesAuto, Persistent: true, Runtime: true}
+	auto = Desired{
+		State: StateAuto, RestrictedScope: 1, Packages: PackagesAuto, Conflicts: ConflictsResolve, Persistent: true, Runtime: true,
+	}
 	restricted = with(auto, func(d *Desired) { d.State = StateRestricted })
 	permissive = with(auto, func(d *Desired) { d.State = StatePermissive })
 
@@ -223,15 +247,87 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, a local file that sorts after ours", desired: restricted,
-		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")), fails: true,
-		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and comes after ours, so the next boot would not set 1: " +
-			"remove that line, or rename the file so that it sorts before " + DropIn,
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf"},
 	},
 	{
-		name: "Fedora 45, /etc/sysctl.conf that only procps reads", desired: restricted,
-		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.conf", Key+"=0\n")),
+		name: "Fedora 45, one behind the other", desired: restricted,
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n"),
+			file("/etc/sysctl.d/99-site.conf", "vm.swappiness=1\n"+Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 1\n")),
+		scope: 2, because: "/etc/sysctl.d/zzz-last.conf:1 sets 2, which is stricter than the 1 asked for, and exact is not set",
+		actions: []string{dropInTo2, "mask " + mask, "comment /etc/sysctl.d/99-site.conf", setTo2},
+	},
+	{
+		name: "Fedora 45, exact, one behind the other", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n")),
 		scope:    1, because: "state is restricted, and restricted_scope is 1",
-		warning: "the loaders disagree: the next boot sets 1 (" + DropIn + ":3), `sysctl --system` would set 0 (/etc/sysctl.conf:1)",
+		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf", "comment /etc/sysctl.d/zzy.conf"},
+	},
+	{
+		name: "Fedora 45, /etc/sysctl.conf and the link to it", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.conf", Key+"=0\n"),
+			alias("/etc/sysctl.d/99-sysctl.conf", "/etc/sysctl.conf")),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{"comment /etc/sysctl.conf"},
+	},
+	{
+		name: "Fedora 45, a role that writes its setting back", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), func(o *Observed) {
+			file("/etc/sysctl.d/99-sysctl.conf", Key+"=0\n")(o)
+			other := o.Others["/etc/sysctl.d/99-sysctl.conf"]
+			other.Edited = true
+			o.Others["/etc/sysctl.d/99-sysctl.conf"] = other
+		}),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{"comment /etc/sysctl.d/99-sysctl.conf"},
+		warning: "/etc/sysctl.d/99-sysctl.conf names " + Key + " again, though an earlier run commented it out: something else writes it: " +
+			"find out what, or set conflicts to report",
+	},
+	{
+		name: "Fedora 45, a local file that cannot be edited", desired: restricted,
+		observed: observe(fedora45, sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /srv/site.conf")), fails: true,
+		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and comes after ours, so the next boot would not set 1, and it cannot be commented out, " +
+			"since it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " + DropIn,
+	},
+	{
+		name: "Fedora 45, a harmless one that cannot be edited", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			sealed("/etc/sysctl.d/50-site.conf", Key+" = 0\n", "it is a link to /srv/site.conf")),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, since it is a link to /srv/site.conf",
+	},
+	{
+		name: "Fedora 45, conflicts are to be reported", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsReport }),
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		warning: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\", and the next boot would bring that; conflicts is report, so it stays",
+	},
+	{
+		name: "Fedora 45, conflicts are to fail", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsFail }),
+		observed: observe(fedora45, file("/etc/sysctl.conf", Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 0\n")), fails: true,
+		because: "conflicts is fail, and there are some: /etc/sysctl.conf:1 sets \"0\", and `sysctl --system` would bring that; " +
+			"/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1: nothing was done",
+	},
+	{
+		name: "Fedora 45, a vendor's drop-in that sorts after ours", desired: restricted,
+		observed: observe(fedora45, file("/usr/lib/sysctl.d/zzz-vendor.conf", "# why\n"+Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "mask /etc/sysctl.d/zzz-vendor.conf"},
+	},
+	{
+		name: "Fedora 45, a vendor's drop-in that sorts after ours and does more", desired: restricted,
+		observed: observe(fedora45, sealed("/usr/lib/sysctl.d/zzz-vendor.conf", "vm.swappiness = 1\n"+Key+" = 0\n", "it is the distribution's")), fails: true,
+		because: "/usr/lib/sysctl.d/zzz-vendor.conf:2 sets \"0\" and comes after ours, so the next boot would not set 1, and it cannot be commented out, " +
+			"since it is the distribution's: remove that line, or rename the file so that it sorts before " + DropIn,
+	},
+	{
+		name: "Ubuntu, with a setting in ufw's own file", desired: restricted,
+		observed: observe(unknownDistribution, own(DropIn, StateRestricted, 1), func(o *Observed) {
+			o.UFW = &sysctld.Setting{Path: "/etc/ufw/sysctl.conf", Line: 9, Value: "0"}
+		}),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: "/etc/ufw/sysctl.conf:9 sets \"0\", which ufw applies each time it starts, after the boot's own settings: change it there",
 	},
 	{
 		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }), observed: observe(fedora45),
@@ -449,6 +545,7 @@ func settle(o Observed, actions []Action) Observed {
 	for k, v := range o.Own {
 		after.Own[k] = v
 	}
+	after.Others = maps.Clone(o.Others)
 	after.Enabler.Removal = nil // asked again, if need be
 	for _, a := range actions {
 		switch a.Kind {
@@ -465,6 +562,13 @@ func settle(o Observed, actions []Action) Observed {
 			after.Tree = after.Tree.Without(a.Object)
 			if a.After != nil {
 				file(a.Object, "")(&after)
+			}
+		case Comment:
+			for name, other := range o.Others {
+				if other.Target == a.Object {
+					delete(after.Others, name)
+					file(name, *a.After)(&after)
+				}
 			}
 		case Package:
 			after.Enabler.Installed = ""

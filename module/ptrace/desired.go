@@ -27,6 +27,19 @@ const (
 	PackagesIgnore Packages = "ignore"
 )
 
+// Conflicts says what to do about settings of others that get in the way.
+type Conflicts string
+
+// The policies for conflicts.
+const (
+	// ConflictsResolve comments an administrator's line out, and masks a distribution's file by name.
+	ConflictsResolve Conflicts = "resolve"
+	// ConflictsReport leaves them and warns.
+	ConflictsReport Conflicts = "report"
+	// ConflictsFail fails before anything is done.
+	ConflictsFail Conflicts = "fail"
+)
+
 // Desired is what a run is asked for: the options of the module, checked.
 type Desired struct {
 	State           State
@@ -35,6 +48,7 @@ type Desired struct {
 	Packages        Packages
 	Debuggers       []string
 	IgnoreDebuggers []string
+	Conflicts       Conflicts
 	Persistent      bool
 	Runtime         bool
 	Reason          string

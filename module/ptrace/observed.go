@@ -35,6 +35,12 @@ type Observed struct {
 	Leftovers []string
 	// Packaged names the package for each drop-in outside /usr/lib that a package owns and nobody changed.
 	Packaged map[string]string
+	// Others are the files of others that name the key, by their path in the tree.
+	Others map[string]OtherFile
+	// Loaders are the host's.
+	Loaders sysctld.Loaders
+	// UFW is what ufw's own file sets, which it applies when it starts, nil where that is nothing.
+	UFW *sysctld.Setting
 	// Debuggers are the installed tools that count.
 	Debuggers []Debugger
 	// Tracers are the installed packages that trace only their own children, or who let them.
@@ -49,6 +55,17 @@ type OwnFile struct {
 	Content string
 	// Sound is true for a file of root's that only root can write.
 	Sound bool
+}
+
+// OtherFile is a file of somebody else's that names the key.
+type OtherFile struct {
+	Content string
+	// Target is the file itself, where the path is a link.
+	Target string
+	// Sealed says why nobody should edit it, "" where one may.
+	Sealed string
+	// Edited: an earlier run commented lines out in it.
+	Edited bool
 }
 
 // Debugger is an installed tool that attaches to processes it did not start.

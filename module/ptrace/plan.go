@@ -20,6 +20,8 @@ const (
 	Leftover
 	// Mask is a link to /dev/null; Before and After are its target.
 	Mask
+	// Comment is somebody else's file in which lines are commented out; Before and After are its content.
+	Comment
 	// Package is an installed package; Before and After are its name.
 	Package
 	// Value is the value in the running kernel, in decimal.
@@ -41,6 +43,8 @@ func (a Action) Verb() string {
 	switch a.Kind {
 	case Mask:
 		return either(gone, "unmask", "mask")
+	case Comment:
+		return "comment"
 	case Package:
 		return either(gone, "uninstall", "install")
 	case Value:
@@ -118,14 +122,19 @@ type target struct {
 
 // planFor returns the actions that lead from what was observed to the target, in an order in which a killed run leaves
 // nothing the next one cannot repair: a mask is claimed by a file of ours before it exists, and the claim outlives it.
-func planFor(t target, d Desired, o Observed) Plan {
+func planFor(t target, d Desired, o Observed) (Plan, error) {
 	p := Plan{
 		Decision: t.decision, StricterKept: t.stricterKept, RebootRequired: t.reboot, Warnings: t.warnings,
 		Runtime: o.Runtime, Tree: o.Tree, Installed: o.Enabler.Installed,
 	}
 	if d.Persistent {
+		t.outrank(d, o)
 		p.files(t, d, o)
 		p.packages(t, o)
+		if err := p.settle(t, d, o); err != nil {
+			return Plan{}, err
+		}
+		p.Warnings = append(p.Warnings, o.ufwCaution(t.decision.Scope)...)
 	}
 	if t.runtime != nil && o.Runtime != nil && *t.runtime != *o.Runtime {
 		p.add(Action{
@@ -134,7 +143,7 @@ func planFor(t target, d Desired, o Observed) Plan {
 		})
 		p.Runtime = t.runtime
 	}
-	return p
+	return p, nil
 }
 
 func (p *Plan) add(a Action) { p.Actions = append(p.Actions, a) }

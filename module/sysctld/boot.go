@@ -20,15 +20,16 @@ const bootBlanks = " \t\n\r"
 // parseBoot returns the lines of a file that name the key, as systemd-sysctl reads them.
 func parseBoot(content []byte, key string) []line {
 	var lines []line
-	for number := 1; len(content) > 0; {
+	for number, at := 1, 0; len(content) > 0; {
 		length, next := bootLine(content)
 		if length >= bootLineLimit {
 			break
 		}
 		if l, ok := parseBootLine(strings.Trim(string(content[:length]), bootBlanks), key); ok {
-			l.number = number
+			l.number, l.at = number, at
 			lines = append(lines, l)
 		}
+		at += next
 		number += bytes.Count(content[:next], []byte("\n")) // as editors count, not as systemd does
 		content = content[next:]
 	}

@@ -18,14 +18,14 @@ const reloadBlanks = " \t\n\v\f\r"
 // parseReload returns the lines of a file that name the key, as `sysctl --system` reads them.
 func parseReload(content []byte, key string, patternsExclude bool) []line {
 	var lines []line
-	for number := 1; len(content) > 0; number++ {
-		var text []byte
-		text, content, _ = bytes.Cut(content, []byte{'\n'})
-		text, _, _ = bytes.Cut(text, []byte{0}) // to C, a line ends there
+	for number, at := 1, 0; at < len(content); number++ {
+		whole, _, _ := bytes.Cut(content[at:], []byte{'\n'})
+		text, _, _ := bytes.Cut(whole, []byte{0}) // to C, a line ends there
 		if l, ok := parseReloadLine(string(text), key, patternsExclude); ok {
-			l.number = number
+			l.number, l.at = number, at
 			lines = append(lines, l)
 		}
+		at += len(whole) + 1
 	}
 	return lines
 }

@@ -53,6 +53,7 @@ type File struct {
 // line is a line of a file that says something about the key, as one of the loaders reads it.
 type line struct {
 	number int
+	at     int // where it begins in the file
 	// name is the key as the loader spells it to itself. Where it is a pattern, target is what it becomes.
 	name, target string
 	pattern      bool
@@ -111,6 +112,40 @@ func Vendors(file string) bool {
 
 // passesOver tells whether systemd-sysctl does not look at the directory of a file.
 func (l Loaders) passesOver(file string) bool { return !l.LibAtBoot && path.Dir(file) == LibDir }
+
+// mark stands before a line that is commented out. To take it back, remove it.
+const mark = "#hardening.yama# "
+
+// CommentOut returns a file's content with every line commented out that assigns the key and is unwanted, as either loader
+// reads them.
+func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, value string) bool) []byte {
+	var at []int
+	for _, line := range slices.Concat(parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)) {
+		if !line.exclude && unwanted(line.number, line.value) {
+			at = append(at, line.at)
+		}
+	}
+	slices.Sort(at)
+	var out []byte
+	done := 0
+	for _, i := range slices.Compact(at) {
+		out = append(append(out, content[done:i]...), mark...)
+		done = i
+	}
+	return append(out, content[done:]...)
+}
+
+// SaysNothing tells whether a file has but blank lines and comments, to both loaders.
+func SaysNothing(content []byte) bool {
+	for len(content) > 0 {
+		length, next := bootLine(content)
+		if text := strings.Trim(string(content[:length]), bootBlanks+"\v\f"); text != "" && text[0] != '#' && text[0] != ';' {
+			return false
+		}
+		content = content[next:]
+	}
+	return true
+}
 
 // Names tells whether the file says anything about the key to either loader.
 func (f File) Names() bool {

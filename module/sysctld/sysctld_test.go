@@ -125,6 +125,47 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
+// TestCommentOut: what is unwanted is a comment to both loaders then, and the rest is as it was.
+func TestCommentOut(t *testing.T) {
+	const marked = "#hardening.yama# "
+	for content, want := range map[string]string{
+		"a=1\n  kernel.yama.ptrace_scope = 0\nb=2":                  "a=1\n" + marked + "  kernel.yama.ptrace_scope = 0\nb=2",
+		"kernel.yama.ptrace_scope=1\nkernel/yama/*=0\r\n":           "kernel.yama.ptrace_scope=1\n" + marked + "kernel/yama/*=0\r\n",
+		"x=1\rkernel.yama.ptrace_scope=0\x00":                       "x=1\r" + marked + "kernel.yama.ptrace_scope=0\x00",
+		"-kernel.yama.ptrace_scope\n# kernel.yama.ptrace_scope=0\n": "-kernel.yama.ptrace_scope\n# kernel.yama.ptrace_scope=0\n",
+	} {
+		got := sysctld.Loaders{}.CommentOut([]byte(content), key, func(_ int, value string) bool { return value == "0" })
+		if string(got) != want {
+			t.Errorf("%q: got %q, want %q", content, got, want)
+		}
+	}
+}
+
+func TestSaysNothing(t *testing.T) {
+	for content, want := range map[string]bool{
+		"": true, "\n\r\n": true, " # a=1\n;b=2\n\t\n": true, "#\ra=1": false, "a": false, "#\n-a=1\n": false,
+	} {
+		if got := sysctld.SaysNothing([]byte(content)); got != want {
+			t.Errorf("%q: got %t", content, got)
+		}
+	}
+}
+
+// FuzzCommentOut: whatever a file holds, nothing in it sets the key any more, and without the marks it is as it was.
+func FuzzCommentOut(f *testing.F) {
+	f.Add([]byte(set("1") + "-kernel/yama/ptrace_scope\r\nkernel.yama.*=0x1\x00\n\r kernel.yama.ptrace_scope=0\r"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		out := sysctld.Loaders{}.CommentOut(content, key, func(int, string) bool { return true })
+		tree := sysctld.Tree{sysctld.Loaders{}.Read(a, out, key)}
+		if left := tree.Places(); len(left) > 0 {
+			t.Errorf("%q leaves %+v", content, left)
+		}
+		if back := bytes.ReplaceAll(out, []byte("#hardening.yama# "), nil); !bytes.Contains(content, []byte("#hardening.yama# ")) && !bytes.Equal(back, content) {
+			t.Errorf("%q became %q", content, out)
+		}
+	})
+}
+
 // TestGarbage: a megabyte of the worst is read in no time.
 func TestGarbage(t *testing.T) {
 	for _, unit := range []string{"{", "{,", "{a,b}*", "*", "*?[", "[[:alpha:]", "-", "\r", "\x00", "=", "kernel.yama.ptrace_scope=1\n", "kernel.yama.*{1,2}=1\n", "\\*"} {
@@ -133,6 +174,7 @@ func TestGarbage(t *testing.T) {
 		tree := sysctld.Tree{sysctld.Loaders{}.Read(a, content, key)}
 		tree.Boot()
 		tree.Reload()
+		sysctld.Loaders{}.CommentOut(content, key, func(int, string) bool { return true })
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("a megabyte of %q takes %s", unit, took)
 		}

@@ -74,6 +74,18 @@ options:
     type: list
     elements: str
     default: []
+  conflicts:
+    description:
+      - What to do about settings of others that would win over the one of this module, and with O(state=restricted) about
+        a local setting below O(restricted_scope) even where it would not. O(state=auto) respects local settings instead.
+      - V(resolve) comments a local line out where it stands, marked, with the file as it was beside it (its name and
+        C(.ptrace_scope~)). A file that a package owns is never edited. Where it sets nothing else it is masked by name,
+        otherwise the module fails.
+      - V(report) leaves them all and warns.
+      - V(fail) fails before anything is done.
+    type: str
+    choices: [resolve, report, fail]
+    default: resolve
   persistent:
     description:
       - Whether to reconcile what the next boot sets, that is the packages and the drop-ins.
@@ -332,7 +344,7 @@ actions:
   elements: dict
   contains: &action
     action:
-      description: One of V(write), V(remove), V(mask), V(unmask), V(install), V(uninstall), V(set).
+      description: One of V(write), V(remove), V(mask), V(unmask), V(comment), V(install), V(uninstall), V(set).
       type: str
       sample: write
     object:
