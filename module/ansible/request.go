@@ -87,8 +87,11 @@ func (r *Request) parse(content []byte) error {
 	r.Check = truth("_ansible_check_mode", false)
 	r.Diff = truth("_ansible_diff", false)
 	r.Invocation = truth("_ansible_inject_invocation", true)
-	if name, ok := object["_ansible_module_name"].(string); ok && name != "" {
-		r.Module = build.ReplaceAllString(name, "$1")
+	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
+	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {
+		if name, ok := object[key].(string); ok && name != "" {
+			r.Module = build.ReplaceAllString(name, "$1")
+		}
 	}
 	return nil
 }

@@ -43,10 +43,13 @@ func (h *Host) Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanati
 	return e, err
 }
 
-// container tells what says that this is a container: systemd's mark (Container Interface), Podman's and Docker's.
+// container tells what says that this is a container, "" where nothing does: systemd.io/CONTAINER_INTERFACE, and what
+// Podman and Docker leave.
 func (h *Host) container() string {
-	if content, err := os.ReadFile(h.path("/run/systemd/container")); err == nil {
-		return strings.TrimSpace(string(content))
+	for _, file := range []string{"/run/systemd/container", "/run/host/container-manager"} {
+		if content, err := os.ReadFile(h.path(file)); err == nil {
+			return strings.TrimSpace(string(content))
+		}
 	}
 	for file, name := range map[string]string{"/run/.containerenv": "podman", "/.dockerenv": "docker"} {
 		if _, err := os.Stat(h.path(file)); err == nil {
