@@ -55,17 +55,17 @@ func (h *Host) setYamaPtraceScope(value string) error {
 	if err := writeValue(h.path(yamaFile), value); err != nil {
 		for cause, hint := range hints {
 			if errors.Is(err, cause) {
-				return fmt.Errorf("set %s to %s: %w: %s", ptrace.Key, value, err, hint)
+				return fmt.Errorf("%w: %s", err, hint)
 			}
 		}
-		return fmt.Errorf("set %s to %s: %w", ptrace.Key, value, err)
+		return err
 	}
 	now, err := h.yamaPtraceScope()
 	if err != nil {
 		return err
 	}
 	if now == nil || now.String() != value {
-		return fmt.Errorf("set %s to %s: the write succeeded, but the kernel still holds another value", ptrace.Key, value)
+		return fmt.Errorf("%s was written and taken, but the kernel still holds another value", value)
 	}
 	return nil
 }
