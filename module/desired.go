@@ -38,6 +38,7 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		Persistent:        yes("persistent"),
 		Runtime:           yes("runtime"),
 		Reason:            str("reason"),
+		ProveByAttach:     str("verify") == "attach",
 		IgnoreMissingYama: str("yama_missing") == "ignore",
 		LockTimeout:       time.Duration(number("lock_timeout")) * time.Second,
 	}

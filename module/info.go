@@ -21,6 +21,7 @@ type Info struct {
 	Failed  bool   `json:"failed"`
 	Msg     string `json:"msg"`
 	*Situation
+	Proof      Proof    `json:"proof,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
 }
@@ -88,7 +89,15 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	}
 	info.Situation = situationOf(observed, explanation, catalog.Auditors)
 	info.Warnings = ptrace.Cautions(observed, explanation)
-	return nil
+	if asked, _ := values["proof"].(bool); !asked {
+		return nil
+	}
+	proof, caution, err := prove(ctx, m, observed.Runtime)
+	info.Proof = proof
+	if caution != "" {
+		info.Warnings = append(info.Warnings, caution)
+	}
+	return err
 }
 
 func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Auditor) *Situation {

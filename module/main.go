@@ -9,9 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"hardening.yama/module/attach"
 )
 
 func main() {
+	attach.Serve(os.Args)
 	// A run that is asked to stop puts back what it changed.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args, openHost, os.Stdout)

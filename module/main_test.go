@@ -14,12 +14,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hardening.yama/module/attach"
 	"hardening.yama/module/host"
 	"hardening.yama/schema"
 )
 
 // TestMain lets scripts and the test of kills run the whole program, on the tree that ROOT names.
 func TestMain(m *testing.M) {
+	attach.Serve(os.Args)
 	if os.Getenv(asProgram) != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
 		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
@@ -38,6 +40,13 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ROOT", filepath.Join(e.WorkDir, "root"))
 			return furnish(filepath.Join(e.WorkDir, "root"))
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "strict-kernel" {
+				return false, fmt.Errorf("no such condition: %s", name)
+			}
+			scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+			return err == nil && string(scope) >= "2", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"report": answerOf(schema.Scope), "info": answerOf(schema.Info),

@@ -21,6 +21,7 @@ type Report struct {
 
 	State ptrace.State `json:"state,omitempty"`
 	*Findings
+	Proof      Proof    `json:"proof,omitempty"`
 	RolledBack []Action `json:"rolled_back,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 	Diff       []Diff   `json:"diff,omitempty"`
@@ -168,6 +169,16 @@ func (r *Report) verified(p ptrace.Plan, o ptrace.Observed, check bool) {
 		r.Packages.Enabler = orNull(p.Installed)
 	}
 	r.Verified = len(p.Actions) == 0
+}
+
+// proven notes what an attempt showed.
+func (r *Report) proven(proof Proof, caution string, err error) error {
+	r.Proof = proof
+	if caution != "" {
+		r.Warnings = append(r.Warnings, caution)
+	}
+	r.Verified = r.Verified && err == nil && caution == ""
+	return err
 }
 
 // rollBack takes back what was done, last first, and returns the error with what could not be taken back.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hardening.yama/module/ansible"
+	"hardening.yama/module/attach"
 	"hardening.yama/module/host"
 	"hardening.yama/module/ptrace"
 	"hardening.yama/schema"
@@ -22,6 +23,7 @@ type machine interface {
 	Lock(ctx context.Context, wait time.Duration) (release func(), err error)
 	Observe(ctx context.Context) (ptrace.Observed, error)
 	Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error
+	Prove(ctx context.Context) (attach.Matrix, attach.Facts, error)
 	Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
 }
@@ -121,6 +123,12 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		report.planned(plan, observed)
 		if request.Check || len(plan.Actions) == 0 {
 			report.verified(plan, observed, request.Check)
+			if !desired.ProveByAttach || request.Check {
+				return nil
+			}
+			if err := report.proven(prove(ctx, m, observed.Runtime)); err != nil {
+				return report.rollBack(ctx, m, err)
+			}
 			return nil
 		}
 		if err := apply(ctx, m, desired, plan.Actions, &observed, report); err != nil {

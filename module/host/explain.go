@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
+	"hardening.yama/module/attach"
 	"hardening.yama/module/ptrace"
 	"hardening.yama/module/sysctld"
 )
@@ -27,13 +29,14 @@ func (h *Host) Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanati
 	}
 	var files, debuggers []string
 	for _, place := range o.Tree.Places() {
-		if place.Path != sysctld.CommandLine && !slices.Contains(files, place.Path) {
+		if sysctld.Vendors(place.Path) && !slices.Contains(files, place.Path) {
 			files = append(files, place.Path)
 		}
 	}
 	if e.Owners, err = h.manager.Owners(ctx, files); err != nil {
 		return e, err
 	}
+	maps.Copy(e.Owners, o.Packaged)
 	for _, d := range o.Debuggers {
 		if d.Path == "" {
 			debuggers = append(debuggers, d.Name)
@@ -41,6 +44,17 @@ func (h *Host) Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanati
 	}
 	e.Requirers, err = h.manager.Requirers(ctx, debuggers)
 	return e, err
+}
+
+// Prove has processes of ours try to trace each other, and tells what else may be in their way.
+func (h *Host) Prove(ctx context.Context) (attach.Matrix, attach.Facts, error) {
+	denied, err := h.denyPtrace()
+	if err != nil {
+		return attach.Matrix{}, attach.Facts{}, err
+	}
+	facts := attach.Facts{Seccomp: attach.Seccomp(), Container: h.container(), DenyPtrace: denied != nil && *denied}
+	matrix, err := attach.Try(ctx)
+	return matrix, facts, err
 }
 
 // container tells what says that this is a container, "" where nothing does: systemd.io/CONTAINER_INTERFACE, and what

@@ -28,6 +28,9 @@ type Host struct {
 	distro  schema.Distribution
 	manager packages.Manager
 	loaders sysctld.Loaders
+	// unread are files that this user may not read, which is an answer only where nothing will be changed.
+	unread   []string
+	readOnly bool
 }
 
 // Config is what a host needs to be told.
@@ -42,7 +45,7 @@ type Config struct {
 
 // New returns the host whose files are below root.
 func New(root string, c Config) (*Host, error) {
-	h := &Host{root: root, catalog: c.Catalog}
+	h := &Host{root: root, catalog: c.Catalog, readOnly: c.ReadOnly}
 	release, err := h.osRelease()
 	if err != nil {
 		return nil, err
@@ -96,7 +99,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
 		return o, err
 	}
-	o.Loaders = h.loaders
+	o.Loaders, o.Unread = h.loaders, h.unread
 	if o.Others, err = h.others(o); err != nil {
 		return o, err
 	}
@@ -152,27 +155,42 @@ func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
 	return nil
 }
 
-// packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to. Most
-// hosts have none, and then nobody is asked.
+// packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where
+// nobody changed them. Most hosts have none, and then nobody is asked.
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
-	owners := map[string]string{}
+	targets := map[string]string{}
+	var files []string
 	for _, f := range tree {
-		if !f.Names() || sysctld.Vendors(f.Path) || isOwn(f.Path) {
+		if !f.Names() || sysctld.Vendors(f.Path) || isOwn(f.Path) || f.Path == sysctld.CommandLine {
 			continue
 		}
 		target, err := h.resolve(f.Path)
 		if err != nil {
 			return nil, err
 		}
-		owner, err := h.manager.Owner(ctx, target)
-		if err != nil {
-			return nil, err
-		}
-		if owner != "" {
-			owners[f.Path] = owner
+		targets[f.Path] = target
+		if !slices.Contains(files, target) {
+			files = append(files, target)
 		}
 	}
-	return owners, nil
+	owners, err := h.manager.Owners(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	for file, owner := range owners {
+		if unchanged, err := h.manager.Unchanged(ctx, owner, file); err != nil {
+			return nil, err
+		} else if !unchanged {
+			delete(owners, file)
+		}
+	}
+	packaged := map[string]string{}
+	for name, target := range targets {
+		if owner := owners[target]; owner != "" {
+			packaged[name] = owner
+		}
+	}
+	return packaged, nil
 }
 
 // Answer asks the package manager what a decision hangs on.

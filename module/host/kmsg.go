@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"hardening.yama/module/attach"
 	"hardening.yama/module/ptrace"
 )
 
@@ -64,6 +65,9 @@ func parseDenial(record string) (ptrace.Denial, bool) {
 	what := strings.Fields(words[0])
 	if len(what) != 3 || what[0] != "ptrace" || what[2] != "of" {
 		return ptrace.Denial{}, false
+	}
+	if strings.HasPrefix(words[3], attach.Name) {
+		return ptrace.Denial{}, false // we ourselves
 	}
 	return ptrace.Denial{Access: what[1], Target: words[1], Tracer: words[3], Times: 1}, true
 }

@@ -59,20 +59,17 @@ func (m Manager) Installed(ctx context.Context, names []string) ([]Installed, er
 	return m.rpmInstalled(ctx, names)
 }
 
-// Owner returns the package that owns a file and has it unchanged, "" where none does.
-func (m Manager) Owner(ctx context.Context, file string) (string, error) {
-	if m.Name == ptrace.None {
-		return "", nil
-	}
-	return m.rpmOwner(ctx, file)
-}
-
 // Owners returns the package of each of the files that has one, changed or not.
 func (m Manager) Owners(ctx context.Context, files []string) (map[string]string, error) {
 	if m.Name == ptrace.None {
 		return map[string]string{}, nil
 	}
 	return m.rpmOwners(ctx, files)
+}
+
+// Unchanged tells whether a package's file has the content that it came with.
+func (m Manager) Unchanged(ctx context.Context, owner, file string) (bool, error) {
+	return m.rpmUnchanged(ctx, owner, file)
 }
 
 // Requirers returns for each of the packages the installed ones that require it, and those that require those.

@@ -5,6 +5,7 @@ package packages
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -19,18 +20,52 @@ type Installed struct{ Name, Version string }
 // rpmOwners returns the package of each of the files that has one, changed or not.
 func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
 	owners := map[string]string{}
-	for _, file := range files {
-		r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-qf", "--qf", `%{NAME}\n`, "--", file)
-		if err != nil {
-			return nil, err
+	if len(files) == 0 {
+		return owners, nil
+	}
+	args := append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)
+	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
+	if err != nil {
+		return nil, err
+	}
+	// A line for each file, in their order, as long as none has two owners.
+	lines := strings.Split(strings.TrimSuffix(r.stdout+r.stderr, "\n"), "\n")
+	if len(lines) != len(files) && len(files) > 1 {
+		for _, file := range files {
+			one, err := m.rpmOwners(ctx, []string{file})
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(owners, one)
 		}
-		if owner, _, _ := strings.Cut(r.stdout, "\n"); r.code == 0 && owner != "" {
-			owners[file] = owner
-		} else if !strings.Contains(r.stdout+r.stderr, "is not owned by any package") {
+		return owners, nil
+	}
+	for i, file := range files {
+		_, unowned := between(lines[i], "file ", " is not owned by any package")
+		switch {
+		case unowned:
+		case strings.Contains(lines[i], " ") || lines[i] == "":
 			return nil, fmt.Errorf("ask the rpm database who owns %s: %s", file, r.lastLines())
+		default:
+			owners[file] = lines[i]
 		}
 	}
 	return owners, nil
+}
+
+// rpmUnchanged tells whether a package's file has the content that it came with. rpm prints one line for each file that
+// differs: nine marks, of which the third is 5 for other content, and the path last.
+func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
+	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-V", "--nodeps", "--noscripts", "--", owner)
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(r.stdout) {
+		if line = strings.TrimSpace(line); strings.HasSuffix(line, " "+file) && strings.HasPrefix(line[min(2, len(line)):], "5") {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // isa is what rpm puts behind a package's name where the architecture matters.
@@ -112,32 +147,6 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) ([]Installed,
 		}
 	}
 	return installed, nil
-}
-
-// rpmOwner returns the package that owns a file whose content nobody changed, and "" for any other file.
-func (m Manager) rpmOwner(ctx context.Context, file string) (string, error) {
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-qf", "--qf", `%{NAME}\n`, "--", file)
-	if err != nil {
-		return "", err
-	}
-	if strings.Contains(r.stdout+r.stderr, "is not owned by any package") {
-		return "", nil
-	}
-	owner, _, _ := strings.Cut(r.stdout, "\n")
-	if r.code != 0 || owner == "" {
-		return "", fmt.Errorf("ask the rpm database who owns %s: %s", file, r.lastLines())
-	}
-	// One line for each file that differs: nine marks, of which the third is 5 for other content, and the path last.
-	r, err = execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-V", "--nodeps", "--noscripts", "--", owner)
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(r.stdout) {
-		if line = strings.TrimSpace(line); strings.HasSuffix(line, " "+file) && strings.HasPrefix(line[min(2, len(line)):], "5") {
-			return "", nil
-		}
-	}
-	return owner, nil
 }
 
 // rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than

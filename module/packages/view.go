@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -21,29 +22,37 @@ const scratch = "/tmp"
 // viewHint says what to do where the view cannot be had.
 const viewHint = "check mode needs root and overlayfs (modprobe overlay) for this; with packages=ignore it asks nothing"
 
+// view is the thread that sees a copy of the host, made when it is first needed, and what it is asked to do there.
+var view = sync.OnceValue(func() chan<- func(error) {
+	requests := make(chan func(error))
+	go func() {
+		// Never unlocked: the thread with the other mounts serves the whole run.
+		runtime.LockOSThread()
+		err := enterThrowawayView()
+		for request := range requests {
+			request(err)
+		}
+	}()
+	return requests
+})
+
 // inThrowawayView runs f on a thread that sees a copy of the host: what programs started by f write to the trees above
-// goes to memory and is gone afterwards. An ordinary user, who cannot have such a view, cannot write there either.
-func inThrowawayView(f func() (result, error)) (result, error) {
+// goes to memory and is gone with the run. An ordinary user, who cannot have such a view, cannot write there either.
+func inThrowawayView(f func() (result, error)) (r result, err error) {
 	if os.Geteuid() != 0 {
 		return f()
 	}
-	type outcome struct {
-		result
-		error
-	}
-	done := make(chan outcome)
-	go func() {
-		// Never unlocked: the thread with the other mounts ends with this goroutine.
-		runtime.LockOSThread()
-		if err := enterThrowawayView(); err != nil {
-			done <- outcome{error: fmt.Errorf("ask the package manager without writing to the host: %w: %s", err, viewHint)}
+	done := make(chan struct{})
+	view() <- func(problem error) {
+		defer close(done)
+		if problem != nil {
+			err = fmt.Errorf("ask the package manager without writing to the host: %w: %s", problem, viewHint)
 			return
 		}
-		r, err := f()
-		done <- outcome{r, err}
-	}()
-	o := <-done
-	return o.result, o.error
+		r, err = f()
+	}
+	<-done
+	return r, err
 }
 
 func enterThrowawayView() error {

@@ -42,6 +42,7 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 		}
 	}
 	if d.Persistent {
+		plan.Warnings = append(plan.Warnings, o.unreadCaution()...)
 		plan.Warnings = append(plan.Warnings, disagreement(plan.Tree)...)
 	}
 	return plan, NoQuestion, nil

@@ -52,6 +52,8 @@ type Desired struct {
 	Persistent      bool
 	Runtime         bool
 	Reason          string
+	// ProveByAttach is the option verify set to attach.
+	ProveByAttach bool
 	// IgnoreMissingYama is the option yama_missing set to ignore.
 	IgnoreMissingYama bool
 	LockTimeout       time.Duration

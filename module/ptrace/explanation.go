@@ -68,7 +68,15 @@ func Cautions(o Observed, e Explanation) []string {
 	if e.SELinuxDenyPtrace != nil && *e.SELinuxDenyPtrace {
 		say("SELinux denies ptrace to everything but a few domains (deny_ptrace is on), whatever the scope is")
 	}
-	return append(cautions, disagreement(o.Tree)...)
+	return append(append(cautions, o.unreadCaution()...), disagreement(o.Tree)...)
+}
+
+// unreadCaution says what was not read: unknown is not absent.
+func (o Observed) unreadCaution() []string {
+	if o.Unread == nil {
+		return nil
+	}
+	return []string{"this user may not read " + strings.Join(o.Unread, ", ") + ", so what it says is not known: root is needed"}
 }
 
 // howToGetYama says what to do about a kernel without it.

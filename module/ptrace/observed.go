@@ -37,6 +37,8 @@ type Observed struct {
 	Packaged map[string]string
 	// Others are the files of others that name the key, by their path in the tree.
 	Others map[string]OtherFile
+	// Unread are the files of the tree that an ordinary user may not read, who can only ask.
+	Unread []string
 	// Loaders are the host's.
 	Loaders sysctld.Loaders
 	// UFW is what ufw's own file sets, which it applies when it starts, nil where that is nothing.

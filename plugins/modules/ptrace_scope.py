@@ -101,6 +101,15 @@ options:
     description:
       - Who asks for it and why, in one line. It is kept in the header of the drop-in.
     type: str
+  verify:
+    description:
+      - How to verify the running value. V(value) reads it back.
+      - V(attach) also has short-lived unprivileged processes of its own try to trace each other, and returns RV(proof). The
+        module fails where they may do more than the scope allows. Where they may do less, as below a seccomp filter, it
+        warns and says what is likely to be in the way. Check mode tries nothing.
+    type: str
+    choices: [value, attach]
+    default: value
   yama_missing:
     description:
       - What to do on a kernel without Yama, where restricted cannot be true.
@@ -371,6 +380,27 @@ verified:
   returned: when the host could be observed
   type: bool
   sample: true
+proof:
+  description: What unprivileged processes of ours met when they tried to trace each other, each V(allowed), V(denied), or another error's text.
+  returned: with O(verify=attach), when the run came that far
+  type: dict
+  contains:
+    sibling:
+      description: Attaching to a process that the tracer did not start.
+      type: str
+      sample: denied
+    child:
+      description: Attaching to the tracer's own child.
+      type: str
+      sample: allowed
+    named:
+      description: Attaching to a process that named its tracer with C(PR_SET_PTRACER).
+      type: str
+      sample: allowed
+    traceme:
+      description: Asking one's parent to trace, as C(strace ./program) does.
+      type: str
+      sample: allowed
 stricter_kept:
   description: Whether a stricter value than the one asked for was found and kept.
   returned: when the host could be observed

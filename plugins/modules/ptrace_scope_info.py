@@ -38,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  proof:
+    description:
+      - Whether to have short-lived unprivileged processes try to trace each other, and to return RV(proof).
+      - What is denied then appears in the kernel log. RV(denials) leaves it out.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode and tells the same.
@@ -230,6 +236,27 @@ denials:
       description: How often the log has it.
       type: int
       sample: 1
+proof:
+  description: What unprivileged processes of ours met when they tried to trace each other, each V(allowed), V(denied), or another error's text.
+  returned: with O(proof=true)
+  type: dict
+  contains:
+    sibling:
+      description: Attaching to a process that the tracer did not start.
+      type: str
+      sample: denied
+    child:
+      description: Attaching to the tracer's own child.
+      type: str
+      sample: allowed
+    named:
+      description: Attaching to a process that named its tracer with C(PR_SET_PTRACER).
+      type: str
+      sample: allowed
+    traceme:
+      description: Asking one's parent to trace, as C(strace ./program) does.
+      type: str
+      sample: allowed
 auditors:
   description: Which auditors the present state passes.
   returned: when the host could be observed
