@@ -50,10 +50,11 @@ scenarios: ## only the scenarios on machines with a real kernel
 	@scripts/test scenarios
 
 .PHONY: bench
-bench: ## measure a steady-state run against rpm -q on the lab's machine
-	@scripts/setup run
+bench: ## measure against rpm -q: a steady-state run on the lab's machine, ptrace_scope_info on one with 2,000 packages
+	@scripts/setup test
 	@$(MAKE) --no-print-directory build
-	@scripts/bench
+	@scripts/bench-steady
+	@scripts/bench-info
 
 .PHONY: pin
 pin: ## make requirements.txt from requirements.in

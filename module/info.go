@@ -75,7 +75,7 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err = errors.Join(err, problem); err != nil {
 		return err
 	}
-	m, err := open(host.Config{Catalog: catalog.With(more, ignore), ReadOnly: true})
+	m, err := open(host.Config{Catalog: catalog.With(more, ignore), ReadOnly: true, Explain: true})
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err != nil {
 		return err
 	}
-	explanation, err := m.Explain(ctx, observed)
+	explanation, err := m.Explain(observed)
 	if err != nil {
 		return err
 	}

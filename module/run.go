@@ -24,7 +24,7 @@ type machine interface {
 	Observe(ctx context.Context) (ptrace.Observed, error)
 	Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error
 	Prove(ctx context.Context) (attach.Matrix, attach.Facts, error)
-	Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanation, error)
+	Explain(o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
 }
 

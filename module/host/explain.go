@@ -7,18 +7,15 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"hardening.yama/module/attach"
 	"hardening.yama/module/ptrace"
-	"hardening.yama/module/sysctld"
 )
 
-// Explain asks what only an explanation needs. It writes nothing.
-func (h *Host) Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanation, error) {
+// Explain tells what only an explanation needs, of a host that was opened for one and observed. It writes nothing.
+func (h *Host) Explain(o ptrace.Observed) (ptrace.Explanation, error) {
 	e := ptrace.Explanation{Container: h.container()}
 	var err error
 	if e.SELinuxDenyPtrace, err = h.denyPtrace(); err != nil {
@@ -27,22 +24,13 @@ func (h *Host) Explain(ctx context.Context, o ptrace.Observed) (ptrace.Explanati
 	if e.Denials, err = h.denials(); err != nil {
 		return e, err
 	}
-	var files, debuggers []string
-	for _, place := range o.Tree.Places() {
-		if sysctld.Vendors(place.Path) && !slices.Contains(files, place.Path) {
-			files = append(files, place.Path)
-		}
+	e.Owners = h.owners
+	for name, owner := range o.Packaged {
+		e.Owners[name] = owner // a link has the owner of what it leads to
 	}
-	if e.Owners, err = h.manager.Owners(ctx, files); err != nil {
-		return e, err
+	if len(o.Debuggers) > 0 {
+		e.Requirers, err = h.requirers()
 	}
-	maps.Copy(e.Owners, o.Packaged)
-	for _, d := range o.Debuggers {
-		if d.Path == "" {
-			debuggers = append(debuggers, d.Name)
-		}
-	}
-	e.Requirers, err = h.manager.Requirers(ctx, debuggers)
 	return e, err
 }
 

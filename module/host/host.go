@@ -31,6 +31,10 @@ type Host struct {
 	// unread are files that this user may not read, which is an answer only where nothing will be changed.
 	unread   []string
 	readOnly bool
+	// explain: Explain will be called. What it needs is asked together with the rest then.
+	explain   bool
+	owners    map[string]string
+	requirers func() (map[string][]string, error)
 }
 
 // Config is what a host needs to be told.
@@ -39,13 +43,15 @@ type Config struct {
 	Catalog schema.Catalog
 	// ReadOnly: nothing is written while the host is asked, for check mode.
 	ReadOnly bool
+	// Explain: what was observed will have to be explained.
+	Explain bool
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
 }
 
 // New returns the host whose files are below root.
 func New(root string, c Config) (*Host, error) {
-	h := &Host{root: root, catalog: c.Catalog, readOnly: c.ReadOnly}
+	h := &Host{root: root, catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain}
 	release, err := h.osRelease()
 	if err != nil {
 		return nil, err
@@ -84,6 +90,14 @@ func (h *Host) osRelease() (map[string]string, error) {
 func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	var o ptrace.Observed
 	var err error
+	// The package database answers while the files are read.
+	names, programs := h.catalog.Names()
+	found := ask(func() ([]packages.Installed, error) {
+		return h.manager.Installed(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
+	})
+	if h.explain {
+		h.requirers = ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
+	}
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
@@ -113,17 +127,32 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	o.Enabler = ptrace.Enabler{
 		Manager: h.manager.Name, Candidates: h.distro.Enablers, DropIns: h.catalog.EnablerDropIns,
 	}
-	return o, h.installed(ctx, &o)
+	installed, err := found()
+	if err != nil {
+		return o, err
+	}
+	return o, h.classify(installed, names, programs, &o)
 }
 
-// installed asks for the enabler and for all debuggers at once: one start of one program.
-func (h *Host) installed(ctx context.Context, o *ptrace.Observed) error {
-	names, programs := h.catalog.Names()
-	found, err := h.manager.Installed(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
-	if err != nil {
-		return err
+// ask begins to ask a question, and returns where the answer will be.
+func ask[T any](question func() (T, error)) func() (T, error) {
+	var answer T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		answer, err = question()
+	}()
+	return func() (T, error) {
+		<-done
+		return answer, err
 	}
-	for _, p := range found {
+}
+
+// classify tells the enabler, debuggers and tracers among the installed packages, and adds the debuggers that are there as
+// programs.
+func (h *Host) classify(installed []packages.Installed, names, programs []string, o *ptrace.Observed) error {
+	for _, p := range installed {
 		switch {
 		case slices.Contains(h.distro.Enablers, p.Name):
 			if o.Enabler.Installed == "" {
@@ -161,7 +190,13 @@ func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]stri
 	targets := map[string]string{}
 	var files []string
 	for _, f := range tree {
-		if !f.Names() || sysctld.Vendors(f.Path) || isOwn(f.Path) || f.Path == sysctld.CommandLine {
+		if !f.Names() || isOwn(f.Path) || f.Path == sysctld.CommandLine {
+			continue
+		}
+		if sysctld.Vendors(f.Path) {
+			if h.explain {
+				files = append(files, f.Path)
+			}
 			continue
 		}
 		target, err := h.resolve(f.Path)
@@ -177,7 +212,11 @@ func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
+	h.owners = owners
 	for file, owner := range owners {
+		if sysctld.Vendors(file) {
+			continue
+		}
 		if unchanged, err := h.manager.Unchanged(ctx, owner, file); err != nil {
 			return nil, err
 		} else if !unchanged {

@@ -39,13 +39,6 @@ func (r result) lastLines() string {
 // execute runs a program to its end. It is an error if it cannot be started, is ended by a signal, or outlives the
 // deadline; its exit code is none. With readOnly, whatever it writes is thrown away.
 func execute(ctx context.Context, readOnly bool, deadline time.Duration, program string, args ...string) (result, error) {
-	if !readOnly {
-		return executeHere(ctx, deadline, program, args...)
-	}
-	return inThrowawayView(func() (result, error) { return executeHere(ctx, deadline, program, args...) })
-}
-
-func executeHere(ctx context.Context, deadline time.Duration, program string, args ...string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...) // #nosec G204 -- a fixed path, and arguments that were checked
@@ -58,9 +51,16 @@ func executeHere(ctx context.Context, deadline time.Duration, program string, ar
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
-	err := cmd.Run()
+	start := cmd.Start
+	if readOnly {
+		start = func() error { return inThrowawayView(cmd.Start) }
+	}
+	if err := start(); err != nil {
+		return result{}, fmt.Errorf("run %s: %w", program, err)
+	}
+	err := cmd.Wait()
 	r := result{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
-	if cmd.Process != nil && ctx.Err() != nil {
+	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever of the group did not listen
 	}
 	var exit *exec.ExitError

@@ -36,9 +36,10 @@ var view = sync.OnceValue(func() chan<- func(error) {
 	return requests
 })
 
-// inThrowawayView runs f on a thread that sees a copy of the host: what programs started by f write to the trees above
-// goes to memory and is gone with the run. An ordinary user, who cannot have such a view, cannot write there either.
-func inThrowawayView(f func() (result, error)) (r result, err error) {
+// inThrowawayView runs f, which starts a program, on a thread that sees a copy of the host: what the program writes to the
+// trees above goes to memory and is gone with the run. An ordinary user, who cannot have such a view, cannot write there
+// either.
+func inThrowawayView(f func() error) (err error) {
 	if os.Geteuid() != 0 {
 		return f()
 	}
@@ -49,10 +50,10 @@ func inThrowawayView(f func() (result, error)) (r result, err error) {
 			err = fmt.Errorf("ask the package manager without writing to the host: %w: %s", problem, viewHint)
 			return
 		}
-		r, err = f()
+		err = f()
 	}
 	<-done
-	return r, err
+	return err
 }
 
 func enterThrowawayView() error {
