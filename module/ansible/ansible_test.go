@@ -187,6 +187,7 @@ func FuzzCheck(f *testing.F) {
 	for _, a := range arguments {
 		f.Add([]byte(a))
 	}
+	f.Add([]byte(`{"debuggers": [` + strings.Repeat(`"a",`, 1<<18) + `"a"]}`))
 	list := options(f)
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var request Request

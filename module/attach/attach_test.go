@@ -211,6 +211,7 @@ func TestJudge(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add("1 0 0 0")
+	f.Add(strings.Repeat("1 ", 1<<19))
 	f.Fuzz(func(t *testing.T, text string) {
 		if m, err := parse(text); err == nil && len(strings.Fields(text)) != len(m.Ways()) {
 			t.Errorf("%q is an answer", text)

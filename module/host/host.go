@@ -77,13 +77,17 @@ func (h *Host) osRelease() (map[string]string, error) {
 			return nil, err
 		}
 	}
+	return parseOSRelease(string(content)), nil
+}
+
+func parseOSRelease(content string) map[string]string {
 	release := map[string]string{}
-	for line := range strings.Lines(string(content)) {
+	for line := range strings.Lines(content) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
 			release[name] = strings.Trim(value, `"'`)
 		}
 	}
-	return release, nil
+	return release
 }
 
 // Observe reads what the host is like. It writes nothing and asks no package manager, only the package database.

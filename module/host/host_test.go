@@ -5,6 +5,7 @@ package host
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"hardening.yama/module/ptrace"
@@ -89,4 +90,17 @@ func TestWhatHides(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzParseOSRelease: a name has a value without quotes around it.
+func FuzzParseOSRelease(f *testing.F) {
+	f.Add("ID=fedora\nVERSION_ID=\"45\"\n# ID=x\n")
+	f.Add(strings.Repeat("A=\"1\"\n", 1<<17))
+	f.Fuzz(func(t *testing.T, content string) {
+		for name, value := range parseOSRelease(content) {
+			if strings.HasPrefix(value, `"`) || strings.Contains(name, "\n") {
+				t.Errorf("%q: %q", name, value)
+			}
+		}
+	})
 }

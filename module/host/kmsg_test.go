@@ -50,6 +50,7 @@ func TestCounted(t *testing.T) {
 
 func FuzzParseDenial(f *testing.F) {
 	f.Add("5,1042,93112456,-;ptrace attach of \"sleep 301\"[499] was attempted by \"eu-stack -p 499\"[508]\n")
+	f.Add("5,1;ptrace attach of " + strings.Repeat("\"", 1<<20))
 	f.Fuzz(func(t *testing.T, record string) {
 		if d, ok := parseDenial(record); ok && strings.Contains(d.Tracer+d.Target, `"`) {
 			t.Errorf("%q: a command line with a quote: %+v", record, d)

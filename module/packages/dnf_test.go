@@ -65,6 +65,7 @@ func FuzzReadDNF(f *testing.F) {
 	for _, file := range archive.Files {
 		f.Add(string(file.Data))
 	}
+	f.Add("Package Arch\nInstalling:\n" + strings.Repeat(" a b\n", 1<<17) + "\nTransaction Summary")
 	f.Fuzz(func(t *testing.T, text string) {
 		names, err := readDNF(result{stdout: text})
 		if (err == nil) != (len(names) > 0) || slices.Contains(names, "") {

@@ -4,6 +4,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -17,55 +18,58 @@ import (
 // Installed is an installed package.
 type Installed struct{ Name, Version string }
 
-// rpmOwners returns the package of each of the files that has one, changed or not.
-func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
-	owners := map[string]string{}
-	if len(files) == 0 {
-		return owners, nil
-	}
-	args := append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
+const queryDeadline = time.Minute
+
+// query asks the rpm database.
+func (m Manager) query(ctx context.Context, args ...string) (result, error) {
+	return execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
+}
+
+// rpmInstalled returns those of the names that are installed, in the order of the names.
+func (m Manager) rpmInstalled(ctx context.Context, names []string) ([]Installed, error) {
+	r, err := m.query(ctx, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
 	if err != nil {
 		return nil, err
 	}
-	// A line for each file, in their order, as long as none has two owners.
-	lines := strings.Split(strings.TrimSuffix(r.stdout+r.stderr, "\n"), "\n")
-	if len(lines) != len(files) && len(files) > 1 {
-		for _, file := range files {
-			one, err := m.rpmOwners(ctx, []string{file})
-			if err != nil {
-				return nil, err
-			}
-			maps.Copy(owners, one)
-		}
-		return owners, nil
+	return readInstalled(r, names)
+}
+
+// rpmOwners returns the package of each of the files that has one, changed or not.
+func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+	if len(files) == 0 {
+		return map[string]string{}, nil
 	}
-	for i, file := range files {
-		_, unowned := between(lines[i], "file ", " is not owned by any package")
-		switch {
-		case unowned:
-		case strings.Contains(lines[i], " ") || lines[i] == "":
-			return nil, fmt.Errorf("ask the rpm database who owns %s: %s", file, r.lastLines())
-		default:
-			owners[file] = lines[i]
+	r, err := m.query(ctx, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
+	if err != nil {
+		return nil, err
+	}
+	owners, err := readOwners(r, files)
+	if !errors.Is(err, errOwners) {
+		return owners, err
+	}
+	owners = map[string]string{}
+	for _, file := range files {
+		r, err := m.query(ctx, "-qf", "--qf", `%{NAME}\n`, "--", file)
+		if err != nil {
+			return nil, err
 		}
+		r.stdout, _, _ = strings.Cut(r.stdout, "\n") // the first of them will do
+		one, err := readOwners(r, []string{file})
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(owners, one)
 	}
 	return owners, nil
 }
 
-// rpmUnchanged tells whether a package's file has the content that it came with. rpm prints one line for each file that
-// differs: nine marks, of which the third is 5 for other content, and the path last.
+// rpmUnchanged tells whether a package's file has the content that it came with.
 func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-V", "--nodeps", "--noscripts", "--", owner)
+	r, err := m.query(ctx, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
 		return false, err
 	}
-	for line := range strings.Lines(r.stdout) {
-		if line = strings.TrimSpace(line); strings.HasSuffix(line, " "+file) && strings.HasPrefix(line[min(2, len(line)):], "5") {
-			return false, nil
-		}
-	}
-	return true, nil
+	return readUnchanged(r, file)
 }
 
 // isa is what rpm puts behind a package's name where the architecture matters.
@@ -89,28 +93,13 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 		for capability := range provider {
 			args = append(args, capability)
 		}
-		r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
+		r, err := m.query(ctx, args...)
 		if err != nil {
 			return nil, err
 		}
-		next := map[string]string{}
-		current := ""
-		for line := range strings.Lines(r.stdout) {
-			kind, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
-			switch required := provider[value]; kind {
-			case "N":
-				current = value
-			case "R":
-				if required != "" && required != current && !slices.Contains(requirers[required], current) {
-					requirers[required] = append(requirers[required], current)
-				}
-			case "P":
-				if _, asked := provider[value]; !asked && requirers[current] == nil {
-					next[value] = current
-				}
-			}
+		if provider, err = readRequirers(r, provider, requirers); err != nil {
+			return nil, err
 		}
-		provider = next
 	}
 	for _, who := range requirers {
 		slices.Sort(who)
@@ -118,57 +107,14 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 	return requirers, nil
 }
 
-const queryDeadline = time.Minute
-
-// rpmInstalled returns those of the names that are installed, in the order of the names. Every name must be accounted
-// for, as installed or as not: any other answer is an error.
-func (m Manager) rpmInstalled(ctx context.Context, names []string) ([]Installed, error) {
-	args := append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
-	if err != nil {
-		return nil, err
-	}
-	answered := map[string]bool{}
-	var installed []Installed
-	for line := range strings.Lines(r.stdout) {
-		line = strings.TrimSuffix(line, "\n")
-		if name, ok := between(line, "package ", " is not installed"); ok {
-			answered[name] = true
-			continue
-		}
-		if name, version, ok := strings.Cut(line, "\t"); ok && !answered[name] {
-			answered[name] = true
-			installed = append(installed, Installed{name, version})
-		}
-	}
-	for _, name := range names {
-		if !answered[name] {
-			return nil, fmt.Errorf("ask the rpm database for %s: no answer (exit code %d): %s", name, r.code, r.lastLines())
-		}
-	}
-	return installed, nil
-}
-
 // rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than
 // the package manager: it is exact, quick, and needs no repository.
 func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, m.rpm, "-e", "--test", "--", name)
+	r, err := m.query(ctx, "-e", "--test", "--", name)
 	if err != nil {
 		return nil, err
 	}
-	if r.code == 0 {
-		return nil, nil
-	}
-	var with []string
-	for line := range strings.Lines(r.stdout + r.stderr) {
-		if _, needer, ok := strings.Cut(strings.TrimSpace(line), " is needed by (installed) "); ok {
-			with = append(with, needer)
-		}
-	}
-	if with == nil {
-		return nil, fmt.Errorf("ask the rpm database whether %s can be removed: %s", name, r.lastLines())
-	}
-	return with, nil
+	return readRemoval(r)
 }
 
 // waitForDatabase waits until no other process holds rpm's transaction lock. dnf5 would fail at once, without saying why.
@@ -195,11 +141,4 @@ func (m Manager) waitForDatabase(ctx context.Context) error {
 				lock.Pid, f.Name(), m.LockTimeout)
 		}
 	}
-}
-
-// between returns what stands between a prefix and a suffix, if the text has both.
-func between(text, prefix, suffix string) (string, bool) {
-	text, begins := strings.CutPrefix(text, prefix)
-	text, ends := strings.CutSuffix(text, suffix)
-	return text, begins && ends
 }

@@ -669,3 +669,17 @@ func options(d Desired) string {
 	}
 	return strings.Join(list, " ")
 }
+
+// FuzzClaims: whatever stands in a file of ours, a claim is the name of a file and leads nowhere else.
+func FuzzClaims(f *testing.F) {
+	f.Add(render(StateRestricted, Restricted, "why", []string{"10-a.conf"}, "enabler"))
+	f.Add(strings.Repeat(claim+"/etc/sysctl.d/a\n", 1<<14))
+	f.Fuzz(func(t *testing.T, content string) {
+		for _, name := range claims(content) {
+			if strings.Contains(name, "/") {
+				t.Errorf("%q claims %q", content, name)
+			}
+		}
+		keeps(content, "enabler")
+	})
+}

@@ -151,6 +151,19 @@ func TestSaysNothing(t *testing.T) {
 	}
 }
 
+// FuzzReadCommandLine: a setting of the kernel's is a value that stands there.
+func FuzzReadCommandLine(f *testing.F) {
+	f.Add([]byte("ro sysctl.kernel.yama.ptrace_scope=2 -- quiet"))
+	f.Add(bytes.Repeat([]byte("sysctl.kernel/yama/ptrace_scope=1 "), 1<<15))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		for _, w := range (sysctld.Tree{sysctld.ReadCommandLine(content, key)}).BootWrites() {
+			if !bytes.Contains(content, []byte(w.Value)) {
+				t.Fatalf("%q sets %q", content, w.Value)
+			}
+		}
+	})
+}
+
 // FuzzCommentOut: whatever a file holds, nothing in it sets the key any more, and without the marks it is as it was.
 func FuzzCommentOut(f *testing.F) {
 	f.Add([]byte(set("1") + "-kernel/yama/ptrace_scope\r\nkernel.yama.*=0x1\x00\n\r kernel.yama.ptrace_scope=0\r"))
