@@ -55,6 +55,7 @@ bench: ## measure against rpm -q: a steady-state run on the lab's machine, ptrac
 	@$(MAKE) --no-print-directory build
 	@scripts/bench-steady
 	@scripts/bench-info
+	@scripts/debian bench
 
 .PHONY: pin
 pin: ## make requirements.txt from requirements.in

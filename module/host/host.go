@@ -58,7 +58,7 @@ func New(root string, c Config) (*Host, error) {
 	}
 	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
-	h.manager = packages.Find(h.distro.Managers)
+	h.manager = packages.Find(h.root, h.distro.Managers)
 	h.manager.ReadOnly, h.manager.LockTimeout = c.ReadOnly, c.LockTimeout
 	return h, nil
 }
@@ -169,7 +169,7 @@ func (h *Host) classify(installed []packages.Installed, names, programs []string
 		}
 	}
 	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
-	if h.manager.Name == ptrace.None {
+	if !h.manager.Knows() {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
 	for _, dir := range dirs {

@@ -26,6 +26,7 @@ type Manager struct {
 
 	program              string // absolute: no PATH decides what runs as root
 	rpm                  string
+	dpkg                 bool // the host has Debian's package database
 	ask, install, remove []string
 	read                 func(result) ([]string, error) // the names a transaction would touch
 }
@@ -35,16 +36,22 @@ const (
 	transactionDeadline = 15 * time.Minute
 )
 
-// Find returns the first of the named managers that the host has.
-func Find(names []string) Manager {
+// Find returns the first of the named managers that the host has below a root. Only the running host's can be asked.
+func Find(root string, names []string) Manager {
+	if root != "/" {
+		return Manager{Name: ptrace.None}
+	}
 	for _, name := range names {
 		i := slices.IndexFunc(dnfFamily, func(m Manager) bool { return m.Name == name })
 		if i >= 0 && executable(dnfFamily[i].program) && executable(dnfFamily[i].rpm) {
 			return dnfFamily[i]
 		}
 	}
-	return Manager{Name: ptrace.None}
+	return Manager{Name: ptrace.None, dpkg: executable(dpkgProgram) && executable(dpkgSearcher)}
 }
+
+// Knows tells whether there is a database of what is installed, though packages may be left alone.
+func (m Manager) Knows() bool { return m.rpm != "" || m.dpkg }
 
 func executable(program string) bool {
 	info, err := os.Stat(program)
@@ -53,7 +60,11 @@ func executable(program string) bool {
 
 // Installed returns those of the names that are installed. Without a manager that is none.
 func (m Manager) Installed(ctx context.Context, names []string) ([]Installed, error) {
-	if m.Name == ptrace.None || len(names) == 0 {
+	if m.dpkg {
+		all, err := dpkgPackages()
+		return dpkgInstalled(all, names), err
+	}
+	if !m.Knows() || len(names) == 0 {
 		return nil, nil
 	}
 	return m.rpmInstalled(ctx, names)
@@ -61,7 +72,10 @@ func (m Manager) Installed(ctx context.Context, names []string) ([]Installed, er
 
 // Owners returns the package of each of the files that has one, changed or not.
 func (m Manager) Owners(ctx context.Context, files []string) (map[string]string, error) {
-	if m.Name == ptrace.None {
+	if m.dpkg {
+		return m.dpkgOwners(ctx, files)
+	}
+	if !m.Knows() {
 		return map[string]string{}, nil
 	}
 	return m.rpmOwners(ctx, files)
@@ -69,12 +83,19 @@ func (m Manager) Owners(ctx context.Context, files []string) (map[string]string,
 
 // Unchanged tells whether a package's file has the content that it came with.
 func (m Manager) Unchanged(ctx context.Context, owner, file string) (bool, error) {
+	if m.dpkg {
+		return m.dpkgUnchanged(ctx, owner, file)
+	}
 	return m.rpmUnchanged(ctx, owner, file)
 }
 
 // Requirers returns for each of the packages the installed ones that require it, and those that require those.
 func (m Manager) Requirers(ctx context.Context, names []string) (map[string][]string, error) {
-	if m.Name == ptrace.None || len(names) == 0 {
+	if m.dpkg {
+		all, err := dpkgPackages()
+		return dpkgRequirers(all, names), err
+	}
+	if !m.Knows() || len(names) == 0 {
 		return map[string][]string{}, nil
 	}
 	return m.rpmRequirers(ctx, names)

@@ -136,8 +136,8 @@ attributes:
     platforms: linux
 notes:
   - Needs root on the host, so use C(become). Check mode works for an ordinary user as far as the files can be read.
-  - Packages are managed with dnf5 and dnf. On other hosts the module leaves packages alone, works with drop-ins, and
-    finds debuggers as programs.
+  - Packages are managed with dnf5 and dnf. On other hosts the module leaves packages alone and works with drop-ins. It
+    finds debuggers as packages where there is rpm's or dpkg's database, and as programs.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
 seealso:
   - module: hardening.yama.ptrace_scope_info

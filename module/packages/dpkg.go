@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Debian's package database: deb-status in dpkg(1). Reading it is quicker than to start who reads it.
+const dpkgStatus = "/var/lib/dpkg/status"
+
+// The programs that answer what the status file does not.
+const (
+	dpkgProgram  = "/usr/bin/dpkg"
+	dpkgSearcher = "/usr/bin/dpkg-query"
+)
+
+// paragraph is what the status file says about an installed package.
+type paragraph struct {
+	name, version string
+	depends       []string // the names of what it needs, or could do with instead
+	conffiles     []string
+}
+
+// readStatus returns the installed packages. Those of which only the configuration is left are not.
+func readStatus(content string) ([]paragraph, error) {
+	var all []paragraph
+	for text := range strings.SplitSeq(content, "\n\n") {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		var p paragraph
+		state, field := "", ""
+		for line := range strings.SplitSeq(text, "\n") {
+			name, value, named := strings.Cut(line, ":")
+			if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
+				if file, _, _ := strings.Cut(strings.TrimSpace(line), " "); field == "Conffiles" && file != "" {
+					p.conffiles = append(p.conffiles, file)
+				}
+				continue
+			}
+			field, value = name, strings.TrimSpace(value)
+			switch {
+			case !named:
+			case field == "Package":
+				p.name = value
+			case field == "Version":
+				p.version = value
+			case field == "Status":
+				state = value[strings.LastIndexByte(value, ' ')+1:]
+			case field == "Depends", field == "Pre-Depends":
+				p.depends = append(p.depends, dependencies(value)...)
+			}
+		}
+		if p.name == "" || state == "" {
+			return nil, fmt.Errorf("read %s: a paragraph without a name or a state: %.60q", dpkgStatus, text)
+		}
+		if state != "not-installed" && state != "config-files" {
+			all = append(all, p)
+		}
+	}
+	if all == nil {
+		return nil, errors.New("read " + dpkgStatus + ": it names no installed package")
+	}
+	return all, nil
+}
+
+// dependencies returns the names in a Depends field: deb-control(5).
+func dependencies(value string) []string {
+	words := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '|' })
+	names := make([]string, 0, len(words))
+	for _, word := range words {
+		word = strings.TrimSpace(word)
+		if end := strings.IndexAny(word, " (:["); end >= 0 {
+			word = word[:end]
+		}
+		if word != "" {
+			names = append(names, word)
+		}
+	}
+	return names
+}
+
+// dpkgPackages reads the database once: nothing here changes it.
+var dpkgPackages = sync.OnceValues(func() ([]paragraph, error) {
+	content, err := os.ReadFile(dpkgStatus)
+	if err != nil {
+		return nil, err
+	}
+	return readStatus(string(content))
+})
+
+// dpkgInstalled returns those of the names that are installed, in their order.
+func dpkgInstalled(all []paragraph, names []string) []Installed {
+	var installed []Installed
+	for _, name := range names {
+		if i := slices.IndexFunc(all, func(p paragraph) bool { return p.name == name }); i >= 0 {
+			installed = append(installed, Installed{name, all[i].version})
+		}
+	}
+	return installed
+}
+
+// dpkgRequirers returns for each of the packages the installed ones that depend on it, and those that depend on those.
+func dpkgRequirers(all []paragraph, names []string) map[string][]string {
+	requirers := map[string][]string{}
+	for level := 0; level < requirersDepth && len(names) > 0; level++ {
+		var next []string
+		for _, p := range all {
+			for _, needed := range p.depends {
+				if !slices.Contains(names, needed) || slices.Contains(requirers[needed], p.name) {
+					continue
+				}
+				requirers[needed] = append(requirers[needed], p.name)
+				if _, known := requirers[p.name]; !known && !slices.Contains(names, p.name) {
+					next = append(next, p.name)
+				}
+			}
+		}
+		names = next
+	}
+	return requirers
+}
+
+// dpkgOwners returns the package of each of the files that has one. A packaged file in /etc is a conffile; who brought one
+// of the distribution's own is searched for.
+func (m Manager) dpkgOwners(ctx context.Context, files []string) (map[string]string, error) {
+	owners := map[string]string{}
+	var searched []string
+	for _, file := range files {
+		if strings.HasPrefix(file, "/usr/lib/") || strings.HasPrefix(file, "/lib/") {
+			searched = append(searched, file)
+		}
+	}
+	if len(searched) < len(files) {
+		all, err := dpkgPackages()
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range all {
+			for _, file := range p.conffiles {
+				if slices.Contains(files, file) {
+					owners[file] = p.name
+				}
+			}
+		}
+	}
+	if searched == nil {
+		return owners, nil
+	}
+	r, err := execute(ctx, m.ReadOnly, queryDeadline, dpkgSearcher, append([]string{"--search", "--"}, searched...)...)
+	if err != nil {
+		return nil, err
+	}
+	return owners, readSearch(r, searched, owners)
+}
+
+// readSearch adds what dpkg-query found: packages, a colon, and the file. It complains about each that nobody owns.
+func readSearch(r result, files []string, owners map[string]string) error {
+	for line := range strings.Lines(r.stderr) {
+		if !strings.HasPrefix(line, "dpkg-query: no path found matching pattern ") {
+			return errors.New("ask dpkg who owns " + strings.Join(files, ", ") + ": " + r.lastLines())
+		}
+	}
+	for line := range strings.Lines(r.stdout) {
+		names, file, found := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		if found && slices.Contains(files, file) && !strings.HasPrefix(names, "diversion by") {
+			owners[file], _, _ = strings.Cut(names, ",")
+		}
+	}
+	return nil
+}
+
+// dpkgUnchanged tells whether a package's file has the content that it came with. dpkg prints what rpm does.
+func (m Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, error) {
+	r, err := execute(ctx, m.ReadOnly, queryDeadline, dpkgProgram, "--verify", "--", owner)
+	if err != nil {
+		return false, err
+	}
+	if r.stderr != "" {
+		return false, errors.New("ask dpkg whether " + file + " was changed: " + r.lastLines())
+	}
+	return readUnchanged(r, file)
+}
