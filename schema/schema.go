@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"strings"
 
@@ -82,13 +83,15 @@ func (o *orderedOptions) UnmarshalYAML(node *yaml.Node) error {
 
 // Distribution tells what a distribution is known for.
 type Distribution struct {
-	Name  string `yaml:"name"`
-	ID    string `yaml:"id"`
-	Below int    `yaml:"below"`
+	Name  string   `yaml:"name"`
+	IDs   []string `yaml:"ids"`
+	Below int      `yaml:"below"`
 	// KernelDefault is the value its kernels start with, nil where that is not known.
 	KernelDefault *int     `yaml:"kernel_default"`
 	Managers      []string `yaml:"managers"`
 	Enablers      []string `yaml:"enablers"`
+	// DropIns are the names of the drop-ins by which enablers set 0.
+	DropIns []string `yaml:"drop_ins"`
 }
 
 // Debugger is a tool that attaches to processes it did not start.
@@ -103,7 +106,6 @@ type Catalog struct {
 	Distributions     []Distribution `yaml:"distributions"`
 	Unknown           Distribution   `yaml:"unknown"`
 	EnablerCapability string         `yaml:"enabler_capability"`
-	EnablerDropIns    []string       `yaml:"enabler_drop_ins"`
 	Debuggers         []Debugger     `yaml:"debuggers"`
 	// Tracers are tools that trace only their own children, or who let them.
 	Tracers  []string  `yaml:"tracers"`
@@ -147,7 +149,7 @@ func parseCatalog(r io.Reader) (Catalog, error) {
 func (c Catalog) Distribution(id, versionID string) Distribution {
 	version := leadingNumber(versionID)
 	for _, d := range c.Distributions {
-		if d.ID == id && (d.Below == 0 || (version != 0 && version < d.Below)) {
+		if slices.Contains(d.IDs, id) && (d.Below == 0 || (version != 0 && version < d.Below)) {
 			return d
 		}
 	}

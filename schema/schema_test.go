@@ -20,6 +20,17 @@ func TestDistribution(t *testing.T) {
 		{"fedora", "44", "elfutils-default-yama-scope"},
 		{"fedora", "", "yama-ptrace-enable"}, // rawhide of a day without a version
 		{"debian", "12", ""},
+		{"rhel", "9.6", "elfutils-default-yama-scope"},
+		{"rocky", "10.1", "elfutils-default-yama-scope"},
+		{"centos", "11", "yama-ptrace-enable"},
+		{"amzn", "2", "elfutils-default-yama-scope"},
+		{"amzn", "2023", "elfutils-default-yama-scope"},
+		{"amzn", "2027", "elfutils-yama-ptrace-enable"},
+		{"azurelinux", "3.0", ""},
+		{"opensuse-tumbleweed", "20261120", "aaa_base-yama-enable-ptrace"},
+		{"sles", "16.0", "aaa_base-yama-enable-ptrace"},
+		{"ubuntu", "24.04", ""},
+		{"arch", "", ""},
 		{"nobara", "45", c.Unknown.Enablers[0]},
 		{"", "", c.Unknown.Enablers[0]},
 	} {

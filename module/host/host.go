@@ -129,7 +129,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		o.KernelDefault = &scope
 	}
 	o.Enabler = ptrace.Enabler{
-		Manager: h.manager.Name, Candidates: h.distro.Enablers, DropIns: h.catalog.EnablerDropIns,
+		Manager: h.manager.Name, Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
 	installed, err := found()
 	if err != nil {

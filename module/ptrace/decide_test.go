@@ -110,6 +110,27 @@ func debian(o *Observed) {
 	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
 }
 
+// startsAt1 is a distribution whose kernels start at 1 and that the module knows no package of.
+func startsAt1(o *Observed) {
+	one := Restricted
+	o.KernelDefault = &one
+	kernel(one)(o)
+}
+
+// packaged is a drop-in outside /usr/lib that a package owns and nobody changed.
+func packaged(path, content, by string) func(*Observed) {
+	return func(o *Observed) {
+		sealed(path, content, "the package "+by+" owns it")(o)
+		o.Packaged[path] = by
+	}
+}
+
+func tumbleweed(o *Observed) {
+	startsAt1(o)
+	o.Enabler.Candidates = []string{"aaa_base-yama-enable-ptrace"}
+	o.Enabler.DropIns = []string{"52-yama.conf"}
+}
+
 func unknownDistribution(o *Observed) {
 	kernel(Restricted)(o)
 	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
@@ -468,6 +489,61 @@ var hosts = []struct {
 		observed: observe(unknownDistribution, debuggers("gdb"), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n"),
 			func(o *Observed) { o.Packaged["/etc/sysctl.d/10-ptrace.conf"] = "procps" }),
 		scope: 0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// Azure Linux has a package of Fedora's name, with a file in /etc that says 1.
+	{
+		name: "Azure Linux", desired: permissive,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", Key+" = 1\n", f44)),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Azure Linux", desired: restricted,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", Key+" = 1\n", f44)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1},
+	},
+	{
+		name: "Azure Linux, with gdb", desired: auto,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", Key+" = 1\n", f44), debuggers("gdb")),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// openSUSE's drop-in ignores errors, and its package is left alone here.
+	{
+		name: "openSUSE Tumbleweed, with the enabler", desired: restricted,
+		observed: observe(tumbleweed, kernel(0), sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
+	},
+	{
+		name: "openSUSE Tumbleweed, with the enabler", desired: permissive,
+		observed: observe(tumbleweed, kernel(0), sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")),
+		scope:    0, because: "state is permissive",
+	},
+	{
+		name: "openSUSE Tumbleweed, with gdb", desired: auto, observed: observe(tumbleweed, debuggers("gdb")),
+		scope: 0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// Ubuntu's procps has a conffile that says 1.
+	{
+		name: "Ubuntu, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n", "procps")),
+		scope:    2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, setTo2},
+	},
+	{
+		name: "Ubuntu, an administrator has changed the conffile", desired: restricted,
+		observed: observe(startsAt1, kernel(0), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "comment /etc/sysctl.d/10-ptrace.conf", setTo1},
+	},
+	{
+		name: "Ubuntu, without a debugger", desired: auto,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n", "procps")),
+		scope:    1, because: "no debugger is installed",
+	},
+	{
+		name: "Arch Linux, without a debugger", desired: auto, observed: observe(startsAt1), scope: 1, because: "no debugger is installed",
+	},
+	{
+		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
 	},
 	// Kernels without Yama.
 	{
