@@ -117,8 +117,9 @@ func startsAt1(o *Observed) {
 	kernel(one)(o)
 }
 
-// packaged is a drop-in outside /usr/lib that a package owns and nobody changed.
-func packaged(path, content, by string) func(*Observed) {
+// packaged is a drop-in outside /usr/lib that says 1, which a package owns and nobody changed.
+func packaged(path, by string) func(*Observed) {
+	content := Key + " = 1\n"
 	return func(o *Observed) {
 		sealed(path, content, "the package "+by+" owns it")(o)
 		o.Packaged[path] = by
@@ -493,17 +494,17 @@ var hosts = []struct {
 	// Azure Linux has a package of Fedora's name, with a file in /etc that says 1.
 	{
 		name: "Azure Linux", desired: permissive,
-		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", Key+" = 1\n", f44)),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44)),
 		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "Azure Linux", desired: restricted,
-		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", Key+" = 1\n", f44)),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44)),
 		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1},
 	},
 	{
 		name: "Azure Linux, with gdb", desired: auto,
-		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", Key+" = 1\n", f44), debuggers("gdb")),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44), debuggers("gdb")),
 		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
 	},
 	// openSUSE's drop-in ignores errors, and its package is left alone here.
@@ -525,7 +526,7 @@ var hosts = []struct {
 	// Ubuntu's procps has a conffile that says 1.
 	{
 		name: "Ubuntu, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }),
-		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n", "procps")),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", "procps")),
 		scope:    2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, setTo2},
 	},
 	{
@@ -536,7 +537,7 @@ var hosts = []struct {
 	},
 	{
 		name: "Ubuntu, without a debugger", desired: auto,
-		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n", "procps")),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", "procps")),
 		scope:    1, because: "no debugger is installed",
 	},
 	{
