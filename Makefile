@@ -34,6 +34,11 @@ builds: ## build the program for every architecture, with checksums in bin/SHA25
 	@for arch in $(ARCHS); do $(MAKE) --no-print-directory build GOARCH=$$arch || exit 1; done
 	@cd $(dir $(BIN)) && sha256sum $(ARCHS:%=ptrace_scope_$(GOOS)_%) >$(CURDIR)/bin/SHA256SUMS
 
+.PHONY: dist
+dist: builds ## make the artifact for Galaxy in dist/
+	@scripts/setup run
+	@scripts/dist
+
 .PHONY: generate
 generate: ## make again what is made from schema/ and from the decision table
 	$(GO) run ./schema/generate
