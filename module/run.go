@@ -103,6 +103,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
+	defer func() { report.Warnings = append(report.Warnings, keep(request)...) }()
 	if !request.Check {
 		release, err := m.Lock(ctx, desired.LockTimeout)
 		if err != nil {
@@ -140,6 +141,17 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		report.after(observed)
 	}
 	return report.rollBack(ctx, m, fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes))
+}
+
+// keep leaves the program on the host for the next task, where the action plugin asks for it. Check mode writes nothing.
+func keep(request ansible.Request) (warnings []string) {
+	if request.Keep == "" || request.Check {
+		return nil
+	}
+	if err := host.Keep(request.Keep); err != nil {
+		return []string{err.Error() + " (until then each task sends the program again)"}
+	}
+	return nil
 }
 
 // decide returns the complete plan; it asks what that hangs on.
