@@ -121,7 +121,7 @@ func (p *process) answer() (string, error) {
 	one := make([]byte, 1)
 	for len(line) < cap(line) {
 		if _, err := p.out.Read(one); err != nil {
-			return "", fmt.Errorf("try to attach: a process of ours ended: %w", err)
+			return "", fmt.Errorf("try to attach: a process of ours ended without an answer: %w%s", err, p.fate())
 		}
 		if one[0] == '\n' {
 			break
@@ -132,6 +132,17 @@ func (p *process) answer() (string, error) {
 		return "", errors.New("try to attach: " + problem)
 	}
 	return string(line), nil
+}
+
+// fate says how a process ended that should not have.
+func (p *process) fate() string {
+	if p.cmd == nil {
+		return ""
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return ": " + err.Error()
+	}
+	return ""
 }
 
 func (p *process) end() {
