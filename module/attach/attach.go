@@ -33,7 +33,7 @@ const (
 	// Name is what our processes are called, in the kernel log too.
 	Name = "ptrace_scope-proof"
 	// deadline is for the whole attempt, which takes some milliseconds.
-	deadline = 10 * time.Second
+	deadline = 30 * time.Second
 )
 
 // Try has processes of ours trace each other. As root they become nobody first; otherwise they are who we are. An error
@@ -97,7 +97,8 @@ type process struct {
 func start(ctx context.Context, role string, args ...string) (*process, error) {
 	p := &process{cmd: exec.CommandContext(ctx, "/proc/self/exe")} // #nosec G204 -- this program itself
 	p.cmd.Args = append([]string{Name, role}, args...)
-	p.cmd.Env = []string{}
+	// Go interrupts a thread that runs for long by a signal, at which one that is traced would stop, for nobody to go on.
+	p.cmd.Env = []string{"GODEBUG=asyncpreemptoff=1"}
 	p.cmd.Dir = "/"
 	in, err := p.cmd.StdinPipe()
 	if err != nil {
@@ -120,7 +121,7 @@ func (p *process) answer() (string, error) {
 	one := make([]byte, 1)
 	for len(line) < cap(line) {
 		if _, err := p.out.Read(one); err != nil {
-			return "", fmt.Errorf("try to attach: a process of ours ended: %w", err)
+			return "", fmt.Errorf("try to attach: a process of ours ended without an answer: %w%s", err, p.fate())
 		}
 		if one[0] == '\n' {
 			break
@@ -131,6 +132,17 @@ func (p *process) answer() (string, error) {
 		return "", errors.New("try to attach: " + problem)
 	}
 	return string(line), nil
+}
+
+// fate says how a process ended that should not have.
+func (p *process) fate() string {
+	if p.cmd == nil {
+		return ""
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return ": " + err.Error()
+	}
+	return ""
 }
 
 func (p *process) end() {
