@@ -26,6 +26,7 @@ type machine interface {
 	Prove(ctx context.Context) (attach.Matrix, attach.Facts, error)
 	Explain(o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
+	Keep(sum string) error
 }
 
 // opener makes the machine that a run is about.
@@ -103,7 +104,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
-	defer func() { report.Warnings = append(report.Warnings, keep(request)...) }()
+	defer func() { report.Warnings = append(report.Warnings, keep(m, request)...) }()
 	if !request.Check {
 		release, err := m.Lock(ctx, desired.LockTimeout)
 		if err != nil {
@@ -144,11 +145,11 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 }
 
 // keep leaves the program on the host for the next task, where the action plugin asks for it. Check mode writes nothing.
-func keep(request ansible.Request) (warnings []string) {
+func keep(m machine, request ansible.Request) (warnings []string) {
 	if request.Keep == "" || request.Check {
 		return nil
 	}
-	if err := host.Keep(request.Keep); err != nil {
+	if err := m.Keep(request.Keep); err != nil {
 		return []string{err.Error() + " (until then each task sends the program again)"}
 	}
 	return nil

@@ -3,50 +3,47 @@
 package host
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
+	"io/fs"
 	"os"
 	"path"
-	"regexp"
 	"strings"
 	"syscall"
 )
 
-// Where the program stays between tasks. The action plugin runs it from there; it looks at owner, mode and checksum first.
+// Where the program stays between tasks, under its SHA-256. The action plugin's command runs it from there, after a look
+// at owner, mode and content.
 const (
-	keepUnder  = "/var/cache"
-	keepDir    = "hardening.yama"
+	keepDir    = "/var/cache/hardening.yama"
 	keepPrefix = "ptrace_scope-"
 )
 
-// checksum is a SHA-256 as text.
-var checksum = regexp.MustCompile(`^[0-9a-f]{64}$`)
+// noExec is ST_NOEXEC of statvfs(3).
+const noExec = 8
 
-// Keep leaves this program on the machine it runs on, under the checksum that the controller knows it by, and removes the
-// older ones. Only root keeps it. A directory that others control is refused; one that nobody can write to, or from which
-// nothing may be run, is left alone.
-func Keep(sum string) error {
+// Keep leaves this program on the host under the checksum that the controller knows it by, and removes the older ones.
+// Only root keeps it. Where nothing can be written or may be run, there is nothing to keep.
+func (h *Host) Keep(sum string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
 	program, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		return fmt.Errorf("keep the program: %w", err)
+	if err == nil {
+		err = h.keep(sum, string(program))
 	}
-	err = keepIn(keepUnder, sum, program)
-	if err == nil || errors.Is(err, syscall.EROFS) {
+	if err == nil || errors.Is(err, syscall.EROFS) || errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return fmt.Errorf("keep the program in %s: %w", path.Join(keepUnder, keepDir), err)
+	return fmt.Errorf("keep the program in %s: %w", keepDir, err)
 }
 
-func keepIn(under, sum string, program []byte) error {
-	if !checksum.MatchString(sum) {
+func (h *Host) keep(sum, program string) error {
+	if len(sum) != 64 || strings.Trim(sum, "0123456789abcdef") != "" {
 		return fmt.Errorf("no checksum: %q", sum)
 	}
-	dir, err := openKeep(under)
+	name := keepPrefix + sum
+	dir, err := h.directory(path.Join(keepDir, name))
 	if err != nil {
 		return err
 	}
@@ -56,24 +53,30 @@ func keepIn(under, sum string, program []byte) error {
 		return err
 	}
 	defer self.Close() //nolint:errcheck // only read and locked
+	// The path may have been another directory a moment ago; this is the one that is written to.
+	if info, err := self.Stat(); err != nil || !onlyOurs(info) {
+		return errors.Join(err, errors.New("somebody replaced it just now"))
+	}
 	var mount syscall.Statfs_t
-	const noexec = 8 // ST_NOEXEC of statfs(2)
-	if err := syscall.Fstatfs(int(self.Fd()), &mount); err != nil || mount.Flags&noexec != 0 {
+	if err := syscall.Fstatfs(int(self.Fd()), &mount); err != nil || mount.Flags&noExec != 0 {
 		return err
 	}
-	if err := syscall.Flock(int(self.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil //nolint:nilerr // another run is at it
+	if syscall.Flock(int(self.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil // another run is at it
 	}
-	name := keepPrefix + sum
-	if !isKept(dir, name, program) {
-		if err := writeProgram(dir, name, program); err != nil {
+	if !kept(dir, name, program) {
+		if err := dir.Chmod(".", 0o755); err != nil { // whatever the umask
 			return err
+		}
+		temp, err := writeTemp(dir, program, 0o755)
+		if err != nil {
+			return err
+		}
+		if err := dir.Rename(temp, name); err != nil {
+			return errors.Join(err, dir.Remove(temp))
 		}
 	}
 	entries, err := self.Readdirnames(-1)
-	if err != nil {
-		return err
-	}
 	for _, entry := range entries {
 		if entry != name && (strings.HasPrefix(entry, keepPrefix) || strings.HasPrefix(entry, tempPrefix)) {
 			err = errors.Join(err, dir.Remove(entry))
@@ -82,70 +85,15 @@ func keepIn(under, sum string, program []byte) error {
 	return errors.Join(err, self.Sync())
 }
 
-// openKeep opens the directory, which it makes if need be. What it returns is what it looked at, whatever happens to the
-// name meanwhile.
-func openKeep(under string) (*os.Root, error) {
-	parent, err := os.OpenRoot(under)
-	if err != nil {
-		return nil, err
-	}
-	defer parent.Close() //nolint:errcheck // only a directory was made
-	made := parent.Mkdir(keepDir, 0o755) == nil
-	named, err := parent.Lstat(keepDir)
-	if err != nil {
-		return nil, err
-	}
-	if !named.IsDir() {
-		return nil, errors.New("not a directory: a link or file in its place cannot be trusted: remove it")
-	}
-	dir, err := parent.OpenRoot(keepDir)
-	if err != nil {
-		return nil, err
-	}
-	opened, err := dir.Stat(".")
-	switch {
-	case err != nil:
-	case !os.SameFile(named, opened):
-		err = errors.New("somebody replaced it just now")
-	case !ownedByUs(opened) || opened.Mode()&0o022 != 0:
-		err = fmt.Errorf("it can be written by others than root (mode %s): remove it", opened.Mode())
-	case made:
-		err = dir.Chmod(".", 0o755) // whatever the umask
-	}
-	if err != nil {
-		_ = dir.Close() // the first error is the one to tell
-		return nil, err
-	}
-	return dir, nil
-}
-
-// isKept tells whether the file is there as it should be.
-func isKept(dir *os.Root, name string, program []byte) bool {
+// kept tells whether the file is there as it should be.
+func kept(dir *os.Root, name, program string) bool {
 	info, err := dir.Lstat(name)
-	if err != nil || info.Mode() != 0o755 || !ownedByUs(info) || info.Size() != int64(len(program)) {
+	if err != nil || info.Mode() != 0o755 || !ownedByUs(info) {
 		return false
 	}
 	content, err := dir.ReadFile(name)
-	return err == nil && bytes.Equal(content, program)
+	return err == nil && string(content) == program
 }
 
-// writeProgram makes or replaces the file, atomically and durably.
-func writeProgram(dir *os.Root, name string, program []byte) error {
-	temp := tempName()
-	if err := dir.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	f, err := dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, bytes.NewReader(program))
-	err = errors.Join(err, f.Chown(os.Geteuid(), os.Getegid()), f.Chmod(0o755), f.Sync(), f.Close())
-	if err == nil {
-		err = dir.Rename(temp, name)
-	}
-	if err != nil {
-		_ = dir.Remove(temp) // the first error is the one to tell
-	}
-	return err
-}
+// onlyOurs tells whether nobody but root can write to it.
+func onlyOurs(info fs.FileInfo) bool { return ownedByUs(info) && info.Mode()&0o022 == 0 }

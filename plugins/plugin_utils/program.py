@@ -38,6 +38,9 @@ NEED = 'hardening.yama needs'
 # A kernel takes at most 128 KiB in one argument.
 LONGEST = 65536
 
+# Keys by which a target could make ansible-core do something. It takes them from no module's answer either.
+FOREIGN = frozenset(('add_host', 'add_group', 'ansible_facts', 'exception', 'results'))
+
 # What ansible-core adds to the options that the program has no use for.
 UNUSED = frozenset('_ansible_%s' % name for name in (
     'keep_remote_files', 'remote_tmp', 'selinux_special_fs', 'shell_executable', 'socket', 'string_conversion_action', 'tmpdir'))
@@ -88,10 +91,10 @@ def report_in(output):
         if line.startswith('{'):
             try:
                 report = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if 'changed' in report and 'msg' in report:
-                return report, None
+                return dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN), None
     return None, None
 
 
