@@ -3,7 +3,7 @@
 """
 The way to a target on this machine: passes on what comes to a port of 127.0.0.1, counts it, and can make it late.
 
-Usage: scripts/wire PORT TO_PORT FILE [MILLISECONDS]
+Usage: tests/target/wire.py PORT TO_PORT FILE [MILLISECONDS]
 
 FILE is written anew whenever something has passed: bytes sent, bytes received, and turns, which are the times that the
 client said something after it had heard something. MILLISECONDS are added to each round trip, one half to each way.
