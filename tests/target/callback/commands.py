@@ -30,14 +30,14 @@ class CallbackModule(CallbackBase):
     def __init__(self):
         super().__init__()
         self._log = os.path.join(os.environ['TARGET'], 'log')
-        self._before = 0
+        self._before, self._name = 0, ''
 
     def _count(self):
         with open(self._log, encoding='utf-8', errors='replace') as f:
             return sum(line.startswith('Starting session: ') for line in f)
 
     def v2_playbook_on_task_start(self, task, is_conditional):
-        self._before = self._count()
+        self._before, self._name = self._count(), task.get_name()
 
     def _tell(self, result, failed):
         task, answer = result._task, result._result
@@ -54,7 +54,7 @@ class CallbackModule(CallbackBase):
             right = right and task.vars['shows'] in json.dumps(answer.get('invocation'))
         if want is not None or not right:
             self._display.display('%s %-14s %2d  %s%s' % (
-                '   ' if right else 'WRONG', result._host.get_name(), asked, task.get_name(),
+                '   ' if right else 'WRONG', result._host.get_name(), asked, self._name,
                 '' if right else ' (wanted %s): %s' % (want, answer)))
 
     def v2_runner_on_ok(self, result):
