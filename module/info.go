@@ -79,6 +79,7 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err != nil {
 		return err
 	}
+	defer func() { info.Warnings = append(info.Warnings, keep(m, request)...) }()
 	observed, err := m.Observe(ctx)
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type machine interface {
 	Prove(ctx context.Context) (attach.Matrix, attach.Facts, error)
 	Explain(o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
+	Keep(sum string) error
 }
 
 // opener makes the machine that a run is about.
@@ -103,6 +104,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
+	defer func() { report.Warnings = append(report.Warnings, keep(m, request)...) }()
 	if !request.Check {
 		release, err := m.Lock(ctx, desired.LockTimeout)
 		if err != nil {
@@ -140,6 +142,17 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		report.after(observed)
 	}
 	return report.rollBack(ctx, m, fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes))
+}
+
+// keep leaves the program on the host for the next task, where the action plugin asks for it. Check mode writes nothing.
+func keep(m machine, request ansible.Request) (warnings []string) {
+	if request.Keep == "" || request.Check {
+		return nil
+	}
+	if err := m.Keep(request.Keep); err != nil {
+		return []string{err.Error() + " (until then each task sends the program again)"}
+	}
+	return nil
 }
 
 // decide returns the complete plan; it asks what that hangs on.

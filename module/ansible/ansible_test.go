@@ -162,6 +162,13 @@ func TestReadRequest(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
+	// The action plugin gives the object itself to a program that is on the host already.
+	got, err = ReadRequest([]string{"x", `{"state":"auto","_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64",` +
+		`"_hardening_yama_module":"hardening.yama.ptrace_scope_info","_hardening_yama_keep":"abc"}`})
+	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"}, Invocation: true, Keep: "abc"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, error %v; want %+v", got, err, want)
+	}
 	for content, want := range map[string]string{
 		"":                          "not one JSON object",
 		"[]":                        "not one JSON object",
@@ -175,7 +182,7 @@ func TestReadRequest(t *testing.T) {
 			t.Errorf("%.40q: got error %v, want one with %q", content, err, want)
 		}
 	}
-	for _, args := range [][]string{{"x"}, {"x", file, "more"}, {"x", file + ".missing"}, {"x", filepath.Dir(file)}} {
+	for _, args := range [][]string{{"x"}, {"x", file, "more"}, {"x", file + ".missing"}, {"x", filepath.Dir(file)}, {"x", `{"state":`}} {
 		if _, err := ReadRequest(args); err == nil || !strings.HasPrefix(err.Error(), "read arguments: ") {
 			t.Errorf("%q: got error %v", args, err)
 		}

@@ -25,6 +25,8 @@ type Request struct {
 	Diff      bool
 	// Invocation tells whether the report shows the arguments: ansible-core up to 2.20 leaves that to the module.
 	Invocation bool
+	// Keep is the checksum under which the program is to stay on the host for the next task, if it is.
+	Keep string
 }
 
 // argumentsLimit bounds the arguments file: the longest sensible one has some kilobytes.
@@ -42,6 +44,10 @@ func ReadRequest(args []string) (Request, error) {
 	request := Request{Module: defaultModule, Invocation: true}
 	if len(args) != 2 {
 		return request, errors.New("read arguments: this is an Ansible module: give it the path of a JSON file with its arguments")
+	}
+	// The action plugin gives the object itself to a program that is on the host already.
+	if strings.HasPrefix(args[1], "{") {
+		return request, request.parse([]byte(args[1]))
 	}
 	f, err := os.Open(args[1])
 	if err != nil {
@@ -87,6 +93,7 @@ func (r *Request) parse(content []byte) error {
 	r.Check = truth("_ansible_check_mode", false)
 	r.Diff = truth("_ansible_diff", false)
 	r.Invocation = truth("_ansible_inject_invocation", true)
+	r.Keep, _ = object["_hardening_yama_keep"].(string)
 	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
 	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {
 		if name, ok := object[key].(string); ok && name != "" {

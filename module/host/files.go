@@ -236,7 +236,7 @@ func (h *Host) directory(name string) (*os.Root, error) {
 		return nil, err
 	case !info.IsDir():
 		return nil, fmt.Errorf("%s is not a directory: a link or file in its place cannot be trusted", dir)
-	case !ownedByUs(info) || info.Mode()&0o022 != 0:
+	case !onlyOurs(info):
 		return nil, fmt.Errorf("%s can be written by others than root (mode %s): chown root and chmod go-w it first", dir, info.Mode())
 	}
 	return os.OpenRoot(dir)
@@ -265,7 +265,7 @@ func (h *Host) replaceFile(name string, before, after *string) error {
 		}
 		return syncDir(dir)
 	}
-	temp, err := writeTemp(dir, *after)
+	temp, err := writeTemp(dir, *after, 0o644)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -279,7 +279,7 @@ func (h *Host) replaceFile(name string, before, after *string) error {
 }
 
 // writeTemp writes a complete file under a temporary name and returns that.
-func writeTemp(dir *os.Root, content string) (name string, err error) {
+func writeTemp(dir *os.Root, content string, mode fs.FileMode) (name string, err error) {
 	name = tempName()
 	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -298,7 +298,7 @@ func writeTemp(dir *os.Root, content string) (name string, err error) {
 			return name, err
 		}
 	}
-	if err = f.Chmod(0o644); err != nil {
+	if err = f.Chmod(mode); err != nil {
 		return name, err
 	}
 	return name, f.Sync()

@@ -114,7 +114,7 @@ func (h *Host) editFile(name, before, after string) error {
 
 // replaceLike replaces a file by one that has the mode, owner and label of another one in its directory.
 func (h *Host) replaceLike(dir *os.Root, info fs.FileInfo, like, name, content string) error {
-	temp, err := writeTemp(dir, content)
+	temp, err := writeTemp(dir, content, 0o644)
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,10 @@ notes:
   - Packages are managed with dnf5 and dnf. On other hosts the module leaves packages alone and works with drop-ins. It
     finds debuggers as packages where there is rpm's or dpkg's database, and as programs.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
+  - The first task of a host sends the program. Root keeps it there, as C(/var/cache/hardening.yama/ptrace_scope-)I(SHA-256),
+    so that later tasks are one command. With the variable C(hardening_yama_cache=false) nothing is kept, and nothing that
+    was kept is run. Options stand on the command line of the host then, where its users can see them. With C(no_log)
+    they do not.
 seealso:
   - module: hardening.yama.ptrace_scope_info
   - name: Yama in the kernel's administrator guide

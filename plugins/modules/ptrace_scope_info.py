@@ -57,6 +57,7 @@ attributes:
     platforms: linux
 notes:
   - An ordinary user can run it as far as the files can be read.
+  - The program is sent and kept on the host as for M(hardening.yama.ptrace_scope), unless check mode is on.
 seealso:
   - module: hardening.yama.ptrace_scope
   - name: Yama in the kernel's administrator guide

@@ -2,15 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Starts the build of the program that fits the target's architecture. Options are checked by the program itself."""
+"""
+Runs the program on the target: in one command where it is there already, otherwise by ansible-core's way for binary
+modules, which sends the build for the target's architecture. Options are checked by the program itself.
+"""
 
 from __future__ import absolute_import, division, print_function
 
 __metaclass__ = type
 
+import hashlib
+import json
 import os
+import shlex
 
+from ansible import constants as C
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 
 # What uname -sm prints, and the build for it.
@@ -23,6 +31,71 @@ BUILDS = {
 }
 
 BUILD_DIR = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'modules', '__bin__')
+
+# What the target prints when it has no program that may be run, before its uname -sm.
+NEED = 'hardening.yama needs'
+
+# A kernel takes at most 128 KiB in one argument.
+LONGEST = 65536
+
+# Keys by which a target could make ansible-core do something. It takes them from no module's answer either.
+FOREIGN = frozenset(('add_host', 'add_group', 'ansible_facts', 'exception', 'results'))
+
+# What ansible-core adds to the options that the program has no use for.
+UNUSED = frozenset('_ansible_%s' % name for name in (
+    'keep_remote_files', 'remote_tmp', 'selinux_special_fs', 'shell_executable', 'socket', 'string_conversion_action', 'tmpdir'))
+
+# Run by the target's sh. It enters the directory first and looks at it from inside, so that what it looked at is what it
+# runs, whatever happens to the names meanwhile: directory and file belong to root, nobody else can write to them, and the
+# content is the build of this installation. Statuses 126 and 127 say that the program could not be started at all.
+# No single quote and no exclamation mark before a word, for the sake of login shells that are no sh.
+SCRIPT = (
+    'd=/var/cache/hardening.yama; r=127; h=none; m=$(command -p uname -sm); case "$m" in %(sums)s esac; f=ptrace_scope-$h; '
+    'if [ ! -h $d ] && cd $d 2>/dev/null && [ -x $f ]; then set -- $(command -p stat -c %%u%%A . $f); '
+    'case "$1 $2" in "0drwx"?-??-?" 0-rwx"?-??-?) if [ "$(command -p sha256sum $f)" = "$h  $f" ]; then '
+    '%(environment)s ./$f %(arguments)s; r=$?; fi;; esac; fi; '
+    'case $r in 12[67]) echo "%(need)s $m";; *) (exit $r);; esac'
+)
+
+
+def path_of(build):
+    return os.path.join(BUILD_DIR, 'ptrace_scope_%s' % build)
+
+
+def checksum_of(build):
+    """Return the SHA-256 of a build as text, or nothing where this installation does not have it."""
+    try:
+        with open(path_of(build), 'rb') as f:
+            return hashlib.sha256(f.read()).hexdigest()
+    except (IOError, OSError):
+        return None
+
+
+# Here and not in run(): each task runs in a process of its own, forked from one that has imported this.
+CHECKSUMS = dict((machine, checksum_of(build)) for machine, build in BUILDS.items())
+
+
+def word(value):
+    """Return a value as one line of JSON that every shell takes for one word when it stands in single quotes."""
+    text = json.dumps(value, default=lambda v: v.isoformat() if hasattr(v, 'isoformat') else str(v), separators=(',', ':'))
+    # Outside of strings JSON has none of these. A backslash that is none of JSON's own comes as two.
+    return text.replace('\\\\', '\\u005c').replace("'", '\\u0027').replace('!', '\\u0021')
+
+
+def report_in(output):
+    """Return the program's report, or what the target is that needs a program, from the output of a command."""
+    for line in reversed(output.splitlines()):
+        line = line.strip()
+        if line.startswith(NEED + ' '):
+            return None, line[len(NEED):].strip()
+        if line.startswith('{'):
+            try:
+                report = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if 'changed' in report and 'msg' in report:
+                return dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN), None
+    return None, None
 
 
 class ProgramAction(ActionBase):
@@ -39,31 +112,94 @@ class ProgramAction(ActionBase):
         if result.get('skipped'):
             return result
 
-        name = 'ptrace_scope_%s' % self._build()
+        task_vars = task_vars or {}
+        # Plain values: what came from a vault or a template is an object of ansible-core's.
+        arguments = json.loads(word(dict(self._task.args, _hardening_yama_module=self.module)))
+        machine = None
+        command = self._command(arguments, task_vars)
+        if command is not None:
+            answer = self._low_level_execute_command(command)
+            report, machine = report_in(answer.get('stdout', ''))
+            if machine is None:
+                result.update(report or self._no_report(answer))
+                return result
+            self._display.vvv('the program is not on the target, so it is sent: %s' % machine)
+            if CHECKSUMS.get(machine) and not self._task.check_mode:
+                arguments['_hardening_yama_keep'] = CHECKSUMS[machine]
+        result.update(self._send(self._build(machine or self._machine()), arguments, task_vars))
+        return result
+
+    def _command(self, arguments, task_vars):
+        """Return the command that runs the program if it is on the target, or nothing where ansible-core's own way is due."""
+        shell = self._connection._shell
+        if (
+            self._task.async_val  # ansible-core starts it in the background
+            or self._task.no_log  # a command line can be seen
+            or C.DEFAULT_KEEP_REMOTE_FILES
+            or getattr(shell, 'SHELL_FAMILY', None) != 'sh'
+            or self._connection.transport.split('.')[-1] == 'local'  # nothing is far away
+            or not self._may_keep(task_vars)
+        ):
+            return None
+        arguments = dict(arguments)
+        self._update_module_args(self.module, arguments, task_vars)
+        arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
+        command = SCRIPT % dict(
+            sums=' '.join('"%s") h=%s;;' % (machine, checksum) for machine, checksum in sorted(CHECKSUMS.items()) if checksum),
+            environment=self._compute_environment_string(),
+            arguments="'%s'" % word(arguments),
+            need=NEED,
+        )
+        # The become method, its flags and the connection each put it in quotes.
+        return command if len(shlex.quote(shlex.quote(shlex.quote(command)))) <= LONGEST else None
+
+    def _may_keep(self, task_vars):
+        """Tell whether the program may stay on the target, which is the delegated one where there is one."""
+        if self._task.delegate_to:
+            task_vars = dict(task_vars, **(task_vars.get('ansible_delegated_vars') or {}).get(self._task.delegate_to, {}))
+        value = self._templar.template(task_vars.get('hardening_yama_cache', True))
+        return boolean(value, strict=False)
+
+    def _send(self, build, arguments, task_vars):
+        """Run a build by ansible-core's way for binary modules."""
         wrap_async = self._task.async_val and not getattr(self._connection, 'has_native_async', False)
-        result.update(self._execute_module(
-            module_name='hardening.yama.__bin__.%s' % name,
-            module_args=dict(self._task.args, _hardening_yama_module=self.module),
+        result = self._execute_module(
+            module_name='hardening.yama.__bin__.ptrace_scope_%s' % build,
+            module_args=arguments,
             task_vars=task_vars,
             wrap_async=wrap_async,
-        ))
+        )
         if not wrap_async:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
 
-    def _build(self):
-        """Return the name of the build for the target, or fail with what is missing."""
+    def _no_report(self, answer):
+        """Return a failure in the form that ansible-core has for a module that says nothing."""
+        return dict(
+            failed=True,
+            changed=False,
+            msg='run %s: no report came back: see module_stdout and module_stderr' % self.module,
+            module_stdout=answer.get('stdout', ''),
+            module_stderr=answer.get('stderr', ''),
+            rc=answer.get('rc'),
+        )
+
+    def _machine(self):
+        """Ask the target for its architecture."""
         answer = self._low_level_execute_command('uname -sm', sudoable=False)
         lines = answer.get('stdout', '').strip().splitlines()
         machine = lines[-1].strip() if lines else ''
         if answer.get('rc') != 0 or not machine:
             raise AnsibleActionFail('ask the target for its architecture (uname -sm): %s' % (answer.get('stderr') or 'no answer').strip())
+        return machine
+
+    def _build(self, machine):
+        """Return the name of the build for a machine, or fail with what is missing."""
         build = BUILDS.get(machine)
         if build is None:
             raise AnsibleActionFail('%s has no build for %s: it is built for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
-        path = os.path.join(BUILD_DIR, 'ptrace_scope_%s' % build)
-        if not os.path.exists(path):
+        if not os.path.exists(path_of(build)):
             raise AnsibleActionFail(
                 '%s has no build for %s in this installation: %s is missing. '
-                'In a checkout of the collection, run: make build GOARCH=%s' % (self.module, machine, path, build.split('_')[1]))
+                'In a checkout of the collection, run: make build GOARCH=%s' % (self.module, machine, path_of(build), build.split('_')[1]))
         return build
