@@ -13,6 +13,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"hardening.yama/schema"
+	"hardening.yama/schema/source"
 )
 
 // returned is a key of RETURN, as the contract documents it.
@@ -35,7 +36,11 @@ func documented(module schema.Module) (map[string]returned, error) {
 	var contract struct {
 		Return map[string]returned `yaml:"RETURN"`
 	}
-	err := yaml.Unmarshal([]byte(module.Contract()), &contract)
+	text, err := source.Contract("..", module)
+	if err != nil {
+		return nil, err
+	}
+	err = yaml.Unmarshal([]byte(text), &contract)
 	maps.Copy(contract.Return, ofAnsible)
 	return contract.Return, err
 }

@@ -1,138 +1,134 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package schema holds the contract of the module: its options and their documentation in Ansible's own format, and
-// the catalogue of distributions and debuggers. Both are data files, embedded, and the only source of what they say.
+// Package schema holds the contract of the modules: their options in Ansible's terms, and the catalogue of distributions and
+// debuggers. Both are written in YAML, and `make generate` makes from it what is embedded here: the program needs neither
+// the texts for people nor a parser of YAML.
 package schema
 
 import (
-	_ "embed" // the two data files below
+	_ "embed" // the data file below
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sort"
-	"strings"
-
-	"gopkg.in/yaml.v3"
+	"sync"
 )
 
-//go:embed ptrace_scope.yml
-var scopeContract string
+//go:embed embedded.json
+var embedded []byte
 
-//go:embed ptrace_scope_info.yml
-var infoContract string
+// Embedded is what the program knows of the contract.
+type Embedded struct {
+	Options map[string][]Option `json:"options"`
+	Catalog Catalog             `json:"catalog"`
+}
 
-//go:embed catalog.yml
-var catalog string
+var load = sync.OnceValues(func() (Embedded, error) {
+	var e Embedded
+	if err := json.Unmarshal(embedded, &e); err != nil {
+		return e, fmt.Errorf("parse what is embedded: %w", err)
+	}
+	return e, nil
+})
 
-// Option is one option of the module, as DOCUMENTATION describes it.
+// Option is one option of a module, as DOCUMENTATION describes it.
 type Option struct {
-	Name     string `yaml:"-"`
-	Type     string `yaml:"type"`
-	Elements string `yaml:"elements"`
-	Required bool   `yaml:"required"`
-	Default  any    `yaml:"default"`
-	Choices  []any  `yaml:"choices"`
+	Name     string `yaml:"-" json:"name"`
+	Type     string `yaml:"type" json:"type"`
+	Elements string `yaml:"elements" json:"elements,omitempty"`
+	Required bool   `yaml:"required" json:"required,omitempty"`
+	Default  any    `yaml:"default" json:"default,omitempty"`
+	Choices  []any  `yaml:"choices" json:"choices,omitempty"`
 	// Description is in Ansible's markup, a paragraph each.
-	Description []string `yaml:"description"`
+	Description []string `yaml:"description" json:"-"`
 }
 
-// Module is one of the collection's modules.
-type Module struct {
-	Name     string
-	contract string
-}
-
-// The modules.
-var (
-	Scope = Module{"ptrace_scope", scopeContract}
-	Info  = Module{"ptrace_scope_info", infoContract}
-)
-
-// Options returns the module's options in the order of the contract.
-func (m Module) Options() ([]Option, error) {
-	documentation, _, _ := strings.Cut(m.contract, "\nEXAMPLES:\n") // the rest is for people; a run need not parse it
-	var parsed struct {
-		Documentation struct {
-			Options orderedOptions `yaml:"options"`
-		} `yaml:"DOCUMENTATION"`
+// UnmarshalJSON implements json.Unmarshaler: the numbers of an option are integers.
+func (o *Option) UnmarshalJSON(data []byte) error {
+	type plain Option
+	if err := json.Unmarshal(data, (*plain)(o)); err != nil {
+		return err
 	}
-	if err := yaml.Unmarshal([]byte(documentation), &parsed); err != nil {
-		return nil, fmt.Errorf("parse %s.yml: %w", m.Name, err)
-	}
-	return parsed.Documentation.Options, nil
-}
-
-// Contract returns the text of the contract file.
-func (m Module) Contract() string { return m.contract }
-
-// orderedOptions keeps the order in which a mapping is written.
-type orderedOptions []Option
-
-// UnmarshalYAML implements yaml.Unmarshaler.
-func (o *orderedOptions) UnmarshalYAML(node *yaml.Node) error {
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		option := Option{Name: node.Content[i].Value, Type: "str"}
-		if err := node.Content[i+1].Decode(&option); err != nil {
-			return fmt.Errorf("option %s: %w", option.Name, err)
-		}
-		*o = append(*o, option)
+	o.Default = integer(o.Default)
+	for i, choice := range o.Choices {
+		o.Choices[i] = integer(choice)
 	}
 	return nil
 }
 
+func integer(value any) any {
+	if number, ok := value.(float64); ok {
+		return int(number)
+	}
+	return value
+}
+
+// Module is one of the collection's modules.
+type Module struct{ Name string }
+
+// The modules.
+var (
+	Scope = Module{"ptrace_scope"}
+	Info  = Module{"ptrace_scope_info"}
+)
+
+// Options returns the module's options in the order of the contract.
+func (m Module) Options() ([]Option, error) {
+	e, err := load()
+	return e.Options[m.Name], err
+}
+
 // Distribution tells what a distribution is known for.
 type Distribution struct {
-	Name  string   `yaml:"name"`
-	IDs   []string `yaml:"ids"`
-	Below int      `yaml:"below"`
+	Name  string   `yaml:"name" json:"name"`
+	IDs   []string `yaml:"ids" json:"ids"`
+	Below int      `yaml:"below" json:"below"`
 	// KernelDefault is the value its kernels start with, nil where that is not known.
-	KernelDefault *int     `yaml:"kernel_default"`
-	Managers      []string `yaml:"managers"`
-	Enablers      []string `yaml:"enablers"`
+	KernelDefault *int     `yaml:"kernel_default" json:"kernel_default"`
+	Managers      []string `yaml:"managers" json:"managers"`
+	Enablers      []string `yaml:"enablers" json:"enablers"`
 	// DropIns are the names of the drop-ins by which enablers set 0.
-	DropIns []string `yaml:"drop_ins"`
+	DropIns []string `yaml:"drop_ins" json:"drop_ins"`
 }
 
 // Debugger is a tool that attaches to processes it did not start.
 type Debugger struct {
-	Name     string   `yaml:"name"`
-	Packages []string `yaml:"packages"`
-	Programs []string `yaml:"programs"`
+	Name     string   `yaml:"name" json:"name"`
+	Packages []string `yaml:"packages" json:"packages"`
+	Programs []string `yaml:"programs" json:"programs"`
 }
 
 // Catalog is what is known about distributions and debuggers.
 type Catalog struct {
-	Distributions     []Distribution `yaml:"distributions"`
-	Unknown           Distribution   `yaml:"unknown"`
-	EnablerCapability string         `yaml:"enabler_capability"`
-	Debuggers         []Debugger     `yaml:"debuggers"`
+	Distributions     []Distribution `yaml:"distributions" json:"distributions"`
+	Unknown           Distribution   `yaml:"unknown" json:"unknown"`
+	EnablerCapability string         `yaml:"enabler_capability" json:"enabler_capability"`
+	Debuggers         []Debugger     `yaml:"debuggers" json:"debuggers"`
 	// Tracers are tools that trace only their own children, or who let them.
-	Tracers  []string  `yaml:"tracers"`
-	Auditors []Auditor `yaml:"auditors"`
+	Tracers  []string  `yaml:"tracers" json:"tracers"`
+	Auditors []Auditor `yaml:"auditors" json:"auditors"`
 }
 
 // Auditor is what a benchmark or a scanner accepts.
 type Auditor struct {
-	Name     string `yaml:"name"`
-	Accepts  []int  `yaml:"accepts"`
-	Explicit bool   `yaml:"explicit"`
+	Name     string `yaml:"name" json:"name"`
+	Accepts  []int  `yaml:"accepts" json:"accepts"`
+	Explicit bool   `yaml:"explicit" json:"explicit"`
 }
 
 // LoadCatalog returns the embedded catalogue.
-func LoadCatalog() (Catalog, error) { return parseCatalog(strings.NewReader(catalog)) }
+func LoadCatalog() (Catalog, error) {
+	e, err := load()
+	return e.Catalog, err
+}
 
-func parseCatalog(r io.Reader) (Catalog, error) {
-	var c Catalog
-	decoder := yaml.NewDecoder(r)
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&c); err != nil {
-		return Catalog{}, fmt.Errorf("parse catalog: %w", err)
-	}
+// Complete fills in what an entry leaves out, and refuses what cannot be meant.
+func (c *Catalog) Complete() error {
 	for i := range c.Debuggers {
 		d := &c.Debuggers[i]
 		if d.Name == "" {
-			return Catalog{}, errors.New("parse catalog: a debugger has no name")
+			return errors.New("a debugger has no name")
 		}
 		if d.Packages == nil {
 			d.Packages = []string{d.Name}
@@ -141,7 +137,7 @@ func parseCatalog(r io.Reader) (Catalog, error) {
 			d.Programs = []string{d.Name}
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // Distribution returns the first entry that matches ID and VERSION_ID of os-release(5), or the unknown one. ID_LIKE does

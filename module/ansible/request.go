@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 )
 
@@ -35,8 +34,15 @@ const argumentsLimit = 8 << 20
 // defaultModule is the name when ansible-core gives none.
 const defaultModule = "ptrace_scope"
 
-// build matches the name of a build of ours, in place of which the user wrote the module's name.
-var build = regexp.MustCompile(`__bin__\.([a-z_]+?)_linux_[a-z0-9]+$`)
+// asWritten returns the module's name as the user wrote it, where ansible-core has the name of a build of ours for it.
+func asWritten(name string) string {
+	before, build, ours := strings.Cut(name, "__bin__.")
+	module, arch, found := strings.Cut(build, "_linux_")
+	if !ours || !found || module == "" || arch == "" || strings.ContainsAny(build, "./ ") {
+		return name
+	}
+	return before + module
+}
 
 // ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
 // could be read, so that the failure can be reported as ansible-core wants it.
@@ -97,7 +103,7 @@ func (r *Request) parse(content []byte) error {
 	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
 	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {
 		if name, ok := object[key].(string); ok && name != "" {
-			r.Module = build.ReplaceAllString(name, "$1")
+			r.Module = asWritten(name)
 		}
 	}
 	return nil

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Generate writes what is made from the contract: the documentation that ansible-doc reads, the role's argument spec
-// and task, and the option table of README.md. Run it from the top of the project; `make generate` does.
+// Generate writes what is made from the contract and the catalogue: what the program embeds of them, the documentation that
+// ansible-doc reads, the role's argument spec and task, and the option table of README.md. Run it from
+// the top of the project; `make generate` does.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"hardening.yama/schema"
+	"hardening.yama/schema/source"
 )
 
 func main() {
@@ -26,7 +28,19 @@ func main() {
 }
 
 func run(top string) error {
-	options, err := schema.Scope.Options()
+	contract, err := source.Contract(top, schema.Scope)
+	if err != nil {
+		return err
+	}
+	infoContract, err := source.Contract(top, schema.Info)
+	if err != nil {
+		return err
+	}
+	embedded, err := source.Embedded(top)
+	if err != nil {
+		return err
+	}
+	options, err := source.Options(contract)
 	if err != nil {
 		return err
 	}
@@ -42,15 +56,16 @@ func run(top string) error {
 	if err != nil {
 		return fmt.Errorf("README.md: %w", err)
 	}
-	module, err := moduleDocumentation(schema.Scope)
+	module, err := moduleDocumentation(schema.Scope, contract)
 	if err != nil {
 		return err
 	}
-	info, err := moduleDocumentation(schema.Info)
+	info, err := moduleDocumentation(schema.Info, infoContract)
 	if err != nil {
 		return err
 	}
 	for name, content := range map[string]string{
+		"schema/embedded.json":                       string(embedded),
 		"plugins/modules/ptrace_scope.py":            module,
 		"plugins/modules/ptrace_scope_info.py":       info,
 		"roles/ptrace_scope/meta/argument_specs.yml": argumentSpec,
@@ -100,8 +115,8 @@ if __name__ == '__main__':
 `
 
 // moduleDocumentation wraps the three sections of the contract, as they are written, for ansible-doc.
-func moduleDocumentation(m schema.Module) (string, error) {
-	_, body, found := strings.Cut(m.Contract(), "\n---\n")
+func moduleDocumentation(m schema.Module, contract string) (string, error) {
+	_, body, found := strings.Cut(contract, "\n---\n")
 	if !found {
 		return "", errors.New(m.Name + ".yml: no document start")
 	}
