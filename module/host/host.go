@@ -26,7 +26,7 @@ type Host struct {
 	root    string
 	catalog schema.Catalog
 	distro  schema.Distribution
-	manager packages.Manager
+	manager packageManager
 	loaders sysctld.Loaders
 	// unread are files that this user may not read, which is an answer only where nothing will be changed.
 	unread   []string
@@ -35,6 +35,29 @@ type Host struct {
 	explain   bool
 	owners    map[string]string
 	requirers func() (map[string][]string, error)
+}
+
+// packageManager is what a host needs of its package manager, and of the database of what is installed. A question without
+// an answer is an error, or told as the cause in an Offer or a Removal; absent is another answer.
+type packageManager interface {
+	// String returns the manager's name, ptrace.None where packages are left alone.
+	String() string
+	// Knows tells whether there is a database of what is installed, though packages may be left alone.
+	Knows() bool
+	// Installed returns those of the names that are installed, in their order.
+	Installed(ctx context.Context, names []string) ([]packages.Installed, error)
+	// Owners returns the package of each of the files that has one, changed or not.
+	Owners(ctx context.Context, files []string) (map[string]string, error)
+	// Unchanged tells whether a package's file has the content that it came with.
+	Unchanged(ctx context.Context, owner, file string) (bool, error)
+	// Requirers returns for each of the packages the installed ones that require it, and those that require those.
+	Requirers(ctx context.Context, names []string) (map[string][]string, error)
+	// Offer tells what the repositories offer under any of the names, the first that they do.
+	Offer(ctx context.Context, names []string) ptrace.Offer
+	// Removal tells what removing a package would take along.
+	Removal(ctx context.Context, name string) ptrace.Removal
+	Install(ctx context.Context, name string) error
+	Remove(ctx context.Context, name string) error
 }
 
 // Config is what a host needs to be told.
@@ -58,8 +81,9 @@ func New(root string, c Config) (*Host, error) {
 	}
 	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
-	h.manager = packages.Find(h.root, h.distro.Managers)
-	h.manager.ReadOnly, h.manager.LockTimeout = c.ReadOnly, c.LockTimeout
+	manager := packages.Find(h.root, h.distro.Managers)
+	manager.ReadOnly, manager.LockTimeout = c.ReadOnly, c.LockTimeout
+	h.manager = manager
 	return h, nil
 }
 
@@ -129,7 +153,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		o.KernelDefault = &scope
 	}
 	o.Enabler = ptrace.Enabler{
-		Manager: h.manager.Name, Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
+		Manager: h.manager.String(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
 	installed, err := found()
 	if err != nil {

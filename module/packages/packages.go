@@ -50,6 +50,9 @@ func Find(root string, names []string) Manager {
 	return Manager{Name: ptrace.None, dpkg: executable(dpkgProgram) && executable(dpkgSearcher)}
 }
 
+// String returns the manager's name.
+func (m Manager) String() string { return m.Name }
+
 // Knows tells whether there is a database of what is installed, though packages may be left alone.
 func (m Manager) Knows() bool { return m.rpm != "" || m.dpkg }
 
