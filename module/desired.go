@@ -48,6 +48,8 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		ProveByAttach:     str("verify") == "attach",
 		IgnoreMissingYama: str("yama_missing") == "ignore",
 		LockTimeout:       time.Duration(number("lock_timeout")) * time.Second,
+		Root:              str("root"),
+		Backend:           str("backend"),
 	}
 	switch {
 	case err != nil:
@@ -56,6 +58,12 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		return d, errors.New("persistent and runtime are both false, so there is nothing to do: set one of them to true")
 	case number("lock_timeout") < 0 || number("lock_timeout") > 86400:
 		return d, fmt.Errorf("value of lock_timeout must be between 0 and 86400 seconds, got: %d", number("lock_timeout"))
+	case !strings.HasPrefix(d.Root, "/"):
+		return d, fmt.Errorf("value of root must be an absolute path, got: %s", d.Root)
+	case d.Root != "/" && d.ProveByAttach:
+		return d, errors.New("parameters are mutually exclusive: root|verify=attach")
+	case d.Root != "/" && !d.Persistent:
+		return d, errors.New("persistent is false, and nothing else counts below another root: leave persistent out")
 	case len(d.Reason) > 1000:
 		return d, fmt.Errorf("value of reason must be at most 1000 bytes, got: %d", len(d.Reason))
 	}

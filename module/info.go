@@ -46,8 +46,9 @@ type Situation struct {
 type (
 	// Enabling names the package manager and the enabler.
 	Enabling struct {
-		Manager string  `json:"manager"`
-		Enabler *string `json:"enabler"`
+		Manager  string  `json:"manager"`
+		ReadOnly *string `json:"read_only"`
+		Enabler  *string `json:"enabler"`
 	}
 	// Denial is an attempt that Yama denied.
 	Denial struct {
@@ -108,7 +109,7 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
 		Persistent:        persistentOf(o.Tree),
 		Settings:          settingsOf(o.Tree, o),
-		Packages:          Enabling{Manager: o.Enabler.Manager, Enabler: orNull(o.Enabler.Installed)},
+		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed)},
 		Debuggers:         debuggersOf(o),
 		Auditors:          []Verdict{},
 		Container:         orNull(e.Container),

@@ -73,6 +73,7 @@ type (
 	// Packages is what was done with packages.
 	Packages struct {
 		Manager   string   `json:"manager"`
+		ReadOnly  *string  `json:"read_only"`
 		Enabler   *string  `json:"enabler"`
 		Installed []string `json:"installed"`
 		Removed   []string `json:"removed"`
@@ -120,11 +121,14 @@ func (r *Report) before(o ptrace.Observed) {
 	r.Findings = &Findings{
 		Runtime:    Runtime{Before: o.Runtime, After: o.Runtime},
 		Persistent: Persistents{Before: persistentOf(o.Tree), After: persistentOf(o.Tree)},
-		Packages:   Packages{Manager: o.Enabler.Manager, Enabler: orNull(o.Enabler.Installed), Installed: []string{}, Removed: []string{}},
-		Debuggers:  debuggersOf(o),
-		DropIn:     DropIn{Action: "absent"},
-		Settings:   settingsOf(o.Tree, o),
-		Actions:    []Action{},
+		Packages: Packages{
+			Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed),
+			Installed: []string{}, Removed: []string{},
+		},
+		Debuggers: debuggersOf(o),
+		DropIn:    DropIn{Action: "absent"},
+		Settings:  settingsOf(o.Tree, o),
+		Actions:   []Action{},
 	}
 }
 

@@ -32,7 +32,12 @@ type machine interface {
 // opener makes the machine that a run is about.
 type opener func(host.Config) (machine, error)
 
-func openHost(c host.Config) (machine, error) { return host.New("/", c) }
+func openHost(c host.Config) (machine, error) {
+	if c.Root == "" || c.Root == "/" {
+		return host.New("/", c)
+	}
+	return host.NewImage(c)
+}
 
 // passes bounds how often a run observes and decides again after it did something: once to verify, and once more for
 // each surprise a package can bring, since only its files tell what it really sets.
@@ -95,8 +100,11 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
+	desired.Runtime = desired.Runtime && desired.Root == "/"
 	report.State = desired.State
 	m, err := open(host.Config{
+		Root:        desired.Root,
+		Backend:     desired.Backend,
 		Catalog:     catalog.With(desired.Debuggers, desired.IgnoreDebuggers),
 		ReadOnly:    request.Check,
 		LockTimeout: desired.LockTimeout,

@@ -102,6 +102,11 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
+	if r := o.Enabler.Removal; r != nil && r.Asked {
+		t.decision = Decision{Classic, "no debugger is installed, but a person asked for " + o.Enabler.Installed}
+		question, err := t.permit(d, o, base)
+		return t, question, err
+	}
 	t.decision = Decision{scope, "no debugger is installed"}
 	t.packageBecause = "it comes and goes with the debuggers, and none is installed"
 	t.setRuntime(scope, d, o)

@@ -169,6 +169,10 @@ packages:
       description: The package manager in use, V(none) where there is none that the module knows.
       type: str
       sample: dnf5
+    read_only:
+      description: Why no package can be installed or removed on this host, for instance because it boots images. V(null) where they can.
+      type: str
+      sample: null
     enabler:
       description: The installed package whose drop-in sets 0, or V(null).
       type: str
