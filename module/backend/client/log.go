@@ -17,7 +17,7 @@ const lineLimit = 1000
 type quiet struct{ hclog.Logger }
 
 func (q quiet) Trace(string, ...any)              {}
-func (q quiet) Info(message string, args ...any)  { q.Debug(message, args...) }
+func (q quiet) Info(string, ...any)               {} // that the process exited, which comes behind everything
 func (q quiet) Warn(message string, args ...any)  { q.Debug(message, args...) }
 func (q quiet) Error(message string, args ...any) { q.Debug(message, args...) }
 func (q quiet) Debug(message string, args ...any) { plain(q.Logger.Debug, message, args) }

@@ -38,6 +38,7 @@ type process struct {
 	stderr *said
 	exited chan struct{} // it has ended, and is not reaped yet
 	gone   chan struct{} // so has its group
+	heard  chan struct{} // all that it said was read
 	state  string        // how it ended by itself, once exited
 	told   atomic.Bool   // to end
 	once   sync.Once
@@ -165,8 +166,14 @@ func (p *process) end(grace time.Duration) {
 		var status syscall.WaitStatus
 		_, _ = syscall.Wait4(group, &status, 0, nil)
 		// Its last words are in the pipes still. Somebody who left its group may hold them open.
-		p.stderr.drain(200 * time.Millisecond)
-		_ = errors.Join(p.stdout.Close(), p.stderr.Close(), p.program.Close())
+		for _, patience := range []time.Duration{200 * time.Millisecond, time.Second} {
+			select {
+			case <-p.heard:
+			case <-time.After(patience):
+			}
+			_ = errors.Join(p.stdout.Close(), p.stderr.Close())
+		}
+		_ = p.program.Close()
 	})
 }
 
@@ -188,8 +195,9 @@ func (p *process) sweep() {
 	}
 }
 
-// Wait implements runner.Runner.
+// Wait implements runner.Runner. Go-plugin calls it when it has read, and logged, all that there was.
 func (p *process) Wait(context.Context) error {
+	close(p.heard)
 	<-p.gone
 	return nil
 }
@@ -232,7 +240,6 @@ type said struct {
 	sync.Mutex
 	read int
 	tail []byte
-	ended,
 	told bool
 }
 
@@ -243,17 +250,16 @@ func (s *said) Read(buffer []byte) (int, error) {
 		if errors.Is(err, os.ErrClosed) {
 			err = io.EOF
 		}
-		if n, tell := s.keep(buffer[:n], err != nil); tell || err != nil {
+		if n, tell := s.keep(buffer[:n]); tell || err != nil {
 			return n, err
 		}
 	}
 }
 
 // keep keeps what was read, and returns how much of it may be told.
-func (s *said) keep(p []byte, ended bool) (n int, tell bool) {
+func (s *said) keep(p []byte) (n int, tell bool) {
 	s.Lock()
 	defer s.Unlock()
-	s.ended = s.ended || ended
 	s.tail = append(s.tail, p...)
 	s.tail = s.tail[max(0, len(s.tail)-wordLimit):]
 	if s.read += len(p); s.read <= logLimit {
@@ -264,18 +270,6 @@ func (s *said) keep(p []byte, ended bool) (n int, tell bool) {
 	}
 	s.told = true
 	return copy(p[:cap(p)], "\n[WARN] it says too much: further lines are left out\n"), true
-}
-
-// drain waits until all was read, but not for long.
-func (s *said) drain(patience time.Duration) {
-	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
-		s.Lock()
-		ended := s.ended
-		s.Unlock()
-		if ended {
-			return
-		}
-	}
 }
 
 // lastWords returns the line that tells most of why it crashed: Go's panics begin with it, others end with it.
