@@ -43,12 +43,9 @@ var (
 	transactionPatience = "15m"
 	// extraPatience is for those who notice themselves that their time is over, and say what took so long.
 	extraPatience = "5s"
-)
-
-// How long an ended process may take for what it leaves, and one that is told to go.
-const (
-	killGrace = 2 * time.Second
-	quitGrace = 3 * time.Second
+	// quitGrace is for those who are told to go or to let go, killGrace for those who are being ended.
+	quitGrace = "3s"
+	killGrace = "2s"
 )
 
 // answerLimit bounds what a plugin may send until the next question. A real answer has some kilobytes.
@@ -300,8 +297,8 @@ func (m *Manager) once(ctx context.Context, q question, names []string, patient 
 			// It stays, for what has to be put back; so it must let go of what it does.
 			stopped = nil
 			m.rpc.Go(wire.Method("Cancel"), wire.Question{}, &wire.Answer{}, make(chan *rpc.Call, 1))
-			deadline.Reset(quitGrace)
-			patient = quitGrace
+			patient = patience(quitGrace)
+			deadline.Reset(patient)
 		}
 	}
 }
@@ -328,7 +325,7 @@ func (m *Manager) fail(when, why string) error {
 	if m.failure == nil {
 		m.failure = fmt.Errorf("the plugin %s, when %s: %s", m.config.File, when, why)
 		if m.process.cmd != nil && m.process.cmd.Process != nil {
-			m.process.end(killGrace)
+			m.process.end(patience(killGrace))
 			m.process.sweep()
 		}
 	}
@@ -353,11 +350,11 @@ func (m *Manager) Close() error {
 		go m.control.Close() //nolint:errcheck // whether it ends is what counts
 		select {
 		case <-m.process.exited:
-		case <-time.After(quitGrace):
+		case <-time.After(patience(quitGrace)):
 			err = fmt.Errorf("the plugin %s, when told to quit: it did not within %s and was ended", m.config.File, quitGrace)
 		}
 	}
-	m.process.end(killGrace)
+	m.process.end(patience(killGrace))
 	if m.connection != nil {
 		_ = m.connection.Close()
 	}

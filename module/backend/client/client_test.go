@@ -28,7 +28,7 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	file := filepath.Join(dir, "misbehave")
-	out, err := exec.Command("go", "build", "-o", file, "./testdata/misbehave").CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", file, "./testdata/misbehave").CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
@@ -37,6 +37,7 @@ var built = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	startPatience, queryPatience, askPatience, transactionPatience, extraPatience = "2s", "1s", "1s", "1s", "200ms"
+	quitGrace, killGrace = "1s", "500ms"
 	code := m.Run()
 	if file, err := built(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(file))
@@ -286,7 +287,7 @@ func TestEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, m.Close(), file, "it did not within 3s and was ended")
+	wantError(t, m.Close(), file, "it did not within 1s and was ended")
 	nothingLeft(t, filepath.Dir(file))
 
 	m, file, _, err = start(t, "hangs")

@@ -151,6 +151,10 @@ func children() map[int]bool {
 func (p *process) end(grace time.Duration) {
 	p.once.Do(func() {
 		defer close(p.gone)
+		select {
+		case <-p.exited:
+		case <-time.After(50 * time.Millisecond): // one that is ending anyway
+		}
 		p.told.Store(true)
 		group := p.cmd.Process.Pid
 		left := func() bool { return len(living(func(_, of int) bool { return of == group })) > 0 }
@@ -204,7 +208,7 @@ func (p *process) Wait(context.Context) error {
 
 // Kill implements runner.Runner.
 func (p *process) Kill(context.Context) error {
-	p.end(killGrace)
+	p.end(patience(killGrace))
 	return nil
 }
 

@@ -205,7 +205,7 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 	case "huge":
 		a.Packages = []wire.Package{{Name: strings.Repeat("x", 20<<20), Version: "1"}}
 	case "many":
-		for i := range 300000 {
+		for i := range 500000 {
 			a.Packages = append(a.Packages, wire.Package{Name: fmt.Sprint("package-number-", i), Version: "1"})
 		}
 	case "prints-for-ever":
