@@ -70,12 +70,30 @@ func place(t *testing.T, does string) (file, sum string) {
 	return file, hex.EncodeToString(hash[:])
 }
 
+// lines is a log to look at.
+type lines struct {
+	sync.Mutex
+	bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.Lock()
+	defer l.Unlock()
+	return l.Buffer.Write(p)
+}
+
+func (l *lines) String() string {
+	l.Lock()
+	defer l.Unlock()
+	return l.Buffer.String()
+}
+
 // start opens the plugin that does something, with a log to look at.
-func start(t *testing.T, does string) (m *Manager, file string, log *bytes.Buffer, err error) {
+func start(t *testing.T, does string) (m *Manager, file string, log *lines, err error) {
 	t.Helper()
 	file, sum := place(t, does)
-	log = &bytes.Buffer{}
-	logger := hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug, Mutex: &sync.Mutex{}})
+	log = &lines{}
+	logger := hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug})
 	m, err = Open(hclog.WithContext(context.Background(), logger), Config{
 		File: file, SHA256: sum, Host: wire.Host{Root: "/"}, LockTimeout: 700 * time.Millisecond,
 	})
@@ -208,8 +226,8 @@ func TestWhatMisbehaves(t *testing.T) {
 			if _, again := m.Installed(ctx, []string{"gdb"}); again == nil || again.Error() != err.Error() {
 				t.Errorf("asked again: %v", again)
 			}
-			if log.Len() > 2*logLimit {
-				t.Errorf("the log has %d bytes", log.Len())
+			if n := len(log.String()); n > 2*logLimit {
+				t.Errorf("the log has %d bytes", n)
 			}
 		})
 	}
@@ -241,8 +259,8 @@ func TestWhatIsNoMisbehaviour(t *testing.T) {
 			if err := m.Close(); err != nil {
 				t.Error(err)
 			}
-			if does == "logs-much" && (log.Len() > 2*logLimit || !strings.Contains(log.String(), "further lines are left out")) {
-				t.Errorf("the log has %d bytes", log.Len())
+			if does == "logs-much" && (len(log.String()) > 2*logLimit || !strings.Contains(log.String(), "further lines are left out")) {
+				t.Errorf("the log has %d bytes", len(log.String()))
 			}
 		})
 	}
@@ -267,8 +285,8 @@ func TestLog(t *testing.T) {
 	if _, err := m.Installed(context.Background(), []string{"gdb"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Close(); err != nil {
-		t.Fatal(err)
+	for until := time.Now().Add(3 * time.Second); !strings.Contains(log.String(), "printed") && time.Now().Before(until); {
+		time.Sleep(10 * time.Millisecond)
 	}
 	for _, want := range []string{
 		"[INFO]  backend_plugin.logs: looked: name=gdb\n",
