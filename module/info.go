@@ -76,11 +76,15 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err = errors.Join(err, problem); err != nil {
 		return err
 	}
-	m, err := open(host.Config{Catalog: catalog.With(more, ignore), ReadOnly: true, Explain: true})
+	external, err := externalFrom(ctx, values, true)
 	if err != nil {
 		return err
 	}
-	defer func() { info.Warnings = append(info.Warnings, keep(m, request)...) }()
+	m, err := open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
+	if err != nil {
+		return err
+	}
+	defer func() { info.Warnings = append(info.Warnings, leave(m, request)...) }()
 	observed, err := m.Observe(ctx)
 	if err != nil {
 		return err
