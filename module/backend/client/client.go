@@ -361,16 +361,25 @@ func (m *Manager) Close() error {
 	return err
 }
 
-// metered is a connection on which only so much may come.
+// metered is a connection on which only so much may come. What cannot be sent or read ends it without a word: yamux, below
+// net/rpc, would complain on our stderr.
 type metered struct {
 	io.ReadWriteCloser
-	left atomic.Int64
+	left  atomic.Int64
+	begun bool
 }
 
 func (c *metered) Read(p []byte) (int, error) {
 	n, err := c.ReadWriteCloser.Read(p)
-	if c.left.Add(-int64(n)) <= 0 {
+	strange := !c.begun && n > 0 && p[0] != 0 // each of yamux' frames begins so
+	c.begun = c.begun || n > 0
+	if c.left.Add(-int64(n)) <= 0 || strange {
 		return 0, io.EOF
 	}
 	return n, err
+}
+
+func (c *metered) Write(p []byte) (int, error) {
+	_, _ = c.ReadWriteCloser.Write(p) // if it has ended, so does reading
+	return len(p), nil
 }
