@@ -189,6 +189,14 @@ func TestReadRequest(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
+	for name, want := range map[string]string{
+		"hardening.yama.__bin__.ptrace_scope_host_linux_amd64": "hardening.yama.ptrace_scope",
+		"hardening.yama.ptrace_scope_host":                     "hardening.yama.ptrace_scope_host",
+	} {
+		if got := asWritten(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
 	for content, want := range map[string]string{
 		"":                          "not one JSON object",
 		"[]":                        "not one JSON object",

@@ -41,7 +41,7 @@ func asWritten(name string) string {
 	if !ours || !found || module == "" || arch == "" || strings.ContainsAny(build, "./ ") {
 		return name
 	}
-	return before + module
+	return before + strings.TrimSuffix(module, "_host")
 }
 
 // ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
