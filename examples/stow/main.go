@@ -40,7 +40,7 @@ func open(host backend.Host) (backend.Manager, error) {
 	}
 	owner, _ := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || owner == nil || owner.Uid != 0 || info.Mode()&0o022 != 0 {
-		return nil, fmt.Errorf("look for packages: %s must be a directory that only root can write to", s.dir)
+		return nil, fmt.Errorf("look for packages: %s must be a directory that only root can write to: chmod go-w it", s.dir)
 	}
 	if _, err := os.Stat(program); err != nil {
 		s.sealed = "GNU Stow is not here: " + err.Error()
@@ -164,7 +164,9 @@ func (s *stow) Owners(_ context.Context, files []string) ([]backend.Owner, error
 }
 
 // Requirers: packages here know nothing of each other.
-func (s *stow) Requirers(context.Context, []string) (map[string][]string, error) { return nil, nil }
+func (s *stow) Requirers(context.Context, []string) (map[string][]string, error) {
+	return map[string][]string{}, nil
+}
 
 // Offer offers the newest version, if nothing is in the way of its links.
 func (s *stow) Offer(ctx context.Context, name string) (backend.Offer, error) {

@@ -29,7 +29,7 @@ func lookIntoDicts(options []schema.Option, raw map[string]any) error {
 					return errors.New(problem)
 				}
 			} else if _, isDict := element.(map[string]any); !isDict {
-				return fmt.Errorf("Value '%s' in the sub parameter field '%s' must be a dict, not '%s'", //nolint:staticcheck,revive // ansible-core's words
+				return fmt.Errorf("Value '%s' in the sub parameter field '%s' must be a dict, not '%s'", //nolint:staticcheck // ansible-core's words
 					pythonStr(element), o.Name, pythonType(element))
 			}
 		}

@@ -19,7 +19,7 @@ func main() {
 	name := flag.String("package", "", "a package that the plugin offers, to be installed and removed again on this host")
 	verbose := flag.Bool("v", false, "show the plugin's log")
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "usage: check [-v] [-package NAME] PLUGIN")
+		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: check [-v] [-package NAME] PLUGIN")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

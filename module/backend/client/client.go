@@ -173,7 +173,7 @@ func (m *Manager) connect(address net.Addr) error {
 	if err != nil {
 		return err
 	}
-	m.rpc = service.(*rpc.Client) //nolint:errcheck,forcetypeassert // what wire.Plugin gives
+	m.rpc = service.(*rpc.Client) // what wire.Plugin gives
 	return nil
 }
 

@@ -21,7 +21,7 @@ func (m *Manager) String() string { return m.description.Name }
 // Sealed says why no package can be changed here.
 func (m *Manager) Sealed() string { return m.description.Sealed }
 
-// Knows: a plugin always knows what is installed.
+// Knows is always true: a plugin that does not know what is installed fails.
 func (m *Manager) Knows() bool { return true }
 
 // Installed returns those of the names that are installed, in their order.

@@ -46,8 +46,8 @@ const absent = "hardening.yama-no-such-package"
 // hostile are names that no package has, and that could harm who does not look at them.
 var hostile = []string{"--root=/nonexistent", "a b", "a\nb", "../../etc/passwd", "$(id)", "*", "", strings.Repeat("x", 100000)}
 
-// rules are looked at one after the other, each with a plugin that was started for it. The first that has no plugin to look at ends
-// it.
+// rules are looked at one after the other, each with a plugin that was started for it. One that does not start, or does not end, is
+// looked at no further.
 var rules = []struct {
 	rule     string
 	readOnly bool
@@ -204,10 +204,13 @@ func Check(ctx context.Context, p Plugin) ([]Verdict, error) {
 			continue
 		}
 		problem := r.check(ctx, m, name)
-		if err := m.Close(); err != nil && problem == "" {
-			problem = err.Error()
+		stuck := m.Close()
+		if stuck != nil && problem == "" {
+			problem = stuck.Error()
 		}
-		verdicts = append(verdicts, Verdict{r.rule, problem})
+		if verdicts = append(verdicts, Verdict{r.rule, problem}); stuck != nil {
+			break // nor would it end the next time
+		}
 	}
 	return verdicts, nil
 }
