@@ -46,14 +46,17 @@ const absent = "hardening.yama-no-such-package"
 // hostile are names that no package has, and that could harm who does not look at them.
 var hostile = []string{"--root=/nonexistent", "a b", "a\nb", "../../etc/passwd", "$(id)", "*", "", strings.Repeat("x", 100000)}
 
-// rules are looked at one after the other, each with a plugin that was started for it. One that does not start, or does not end, is
-// looked at no further.
-var rules = []struct {
+// rule is what a plugin is held against: read-only or not, with the package or without.
+type rule struct {
 	rule     string
 	readOnly bool
 	changes  bool
 	check    func(context.Context, *client.Manager, string) string
-}{
+}
+
+// rules are looked at one after the other, each with a plugin that was started for it. One that does not start, or does not end, is
+// looked at no further.
+var rules = []rule{
 	{"it starts, shakes hands and says what it manages", true, false, func(context.Context, *client.Manager, string) string { return "" }},
 	{"a package that nobody has is not installed", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
 		found, err := m.Installed(ctx, []string{absent})
@@ -191,28 +194,31 @@ func Check(ctx context.Context, p Plugin) ([]Verdict, error) {
 		name = absent
 	}
 	verdicts := make([]Verdict, 0, len(rules))
-	for i, r := range rules {
+	for _, r := range rules {
 		if r.changes && p.Package == "" {
 			continue
 		}
-		m, err := client.Open(ctx, client.Config{File: file, SHA256: hex.EncodeToString(sum[:]), Host: wire.Host{Root: "/", ReadOnly: r.readOnly}})
-		if err != nil {
-			verdicts = append(verdicts, Verdict{r.rule, err.Error()})
-			if i == 0 {
-				return verdicts, nil
-			}
-			continue
-		}
-		problem := r.check(ctx, m, name)
-		stuck := m.Close()
-		if stuck != nil && problem == "" {
-			problem = stuck.Error()
-		}
-		if verdicts = append(verdicts, Verdict{r.rule, problem}); stuck != nil {
-			break // nor would it end the next time
+		c := client.Config{File: file, SHA256: hex.EncodeToString(sum[:]), Host: wire.Host{Root: "/", ReadOnly: r.readOnly}}
+		problem, further := r.look(ctx, c, name)
+		if verdicts = append(verdicts, Verdict{r.rule, problem}); !further {
+			break
 		}
 	}
 	return verdicts, nil
+}
+
+// look starts a plugin and looks at it, and tells whether it is worth to start it again.
+func (r rule) look(ctx context.Context, c client.Config, name string) (problem string, further bool) {
+	m, err := client.Open(ctx, c)
+	if err != nil {
+		return err.Error(), false
+	}
+	problem = r.check(ctx, m, name)
+	err = m.Close()
+	if err != nil && problem == "" {
+		problem = err.Error()
+	}
+	return problem, err == nil
 }
 
 // Run is Check for a test.
