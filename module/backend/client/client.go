@@ -83,12 +83,12 @@ func Open(ctx context.Context, c Config) (*Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the plugin %s: %w", c.File, err)
 	}
-	dir, remove, err := socketDir("/run", "")
+	dir, detached, remove, err := socketDir()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("use the plugin %s: %w", c.File, err), program.Close())
 	}
 	m.removeDir = remove
-	m.process = &process{file: c.File, program: program, started: c.Starting, exited: make(chan struct{}), gone: make(chan struct{}), heard: make(chan struct{})}
+	m.process = &process{file: c.File, program: program, detached: detached, started: c.Starting, exited: make(chan struct{}), gone: make(chan struct{}), heard: make(chan struct{})}
 	if m.process.started == nil {
 		m.process.started = func(start func() error) error { return start() }
 	}

@@ -30,7 +30,9 @@ type process struct {
 	file    string // as the task has it
 	program *os.File
 	dir     string // where its socket has to be
-	cmd     *exec.Cmd
+	// detached: both see the same there, whatever their mounts.
+	detached bool
+	cmd      *exec.Cmd
 	// started starts it: elsewhere than in the host's own mounts, where nothing may be written.
 	started func(start func() error) error
 
@@ -224,10 +226,13 @@ func (p *process) PluginToHost(network, address string) (string, string, error) 
 	if network != "unix" || path.Dir(address) != p.dir || path.Clean(address) != address {
 		return "", "", fmt.Errorf("it names a socket that it was not told to make: %s %s", wire.Line(network, 20), wire.Line(address, 200))
 	}
+	if !p.detached {
+		address = fmt.Sprintf("/proc/%d/root%s", p.cmd.Process.Pid, address)
+	}
 	return network, address, nil
 }
 
-// HostToPlugin returns the address as it is: both see the same files.
+// HostToPlugin returns the address as it is: nobody asks.
 func (p *process) HostToPlugin(network, address string) (string, string, error) {
 	return network, address, nil
 }

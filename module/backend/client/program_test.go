@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hardening.yama/module/backend/internal/wire"
+	"hardening.yama/module/packages"
 )
 
 // TestRefused: what is not the program that was meant, or what others could change, is not started.
@@ -85,14 +88,31 @@ func TestSealed(t *testing.T) {
 	}
 }
 
-// TestWithoutDetachedMounts: where the kernel has none, the socket lies in a directory that is gone afterwards.
+// TestWithoutDetachedMounts: where the kernel has none, the socket lies in a directory that is gone afterwards, also where the plugin
+// sees other mounts.
 func TestWithoutDetachedMounts(t *testing.T) {
-	dir, remove, err := socketDir("/nonexistent", t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer remove()
-	if err := os.WriteFile(filepath.Join(dir, "x"), nil, 0o600); err != nil {
-		t.Errorf("nothing can be put into %s: %v", dir, err)
+	detach = func() (int, error) { return -1, unix.ENOSYS }
+	defer func() { detach = detachedMount }()
+	for name, starting := range map[string]func(func() error) error{
+		"the same mounts": nil,
+		"other mounts":    func(start func() error) error { return packages.InThrowawayView("/", start) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if os.Geteuid() != 0 && starting != nil {
+				t.Skip("other mounts need root")
+			}
+			file, sum := place(t, "logs")
+			m, err := Open(t.Context(), Config{File: file, SHA256: sum, Host: wire.Host{Root: "/"}, Starting: starting})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := m.Installed(t.Context(), []string{"gdb"}); err != nil {
+				t.Error(err)
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+			nothingLeft(t, filepath.Dir(file))
+		})
 	}
 }

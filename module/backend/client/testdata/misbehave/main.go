@@ -172,6 +172,12 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 	case "stops":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		select {}
+	case "writes":
+		for _, dir := range []string{"/etc/sysctl.d", "/run", "/var/cache"} {
+			if err := os.WriteFile(filepath.Join(dir, "written.conf"), []byte("# nothing\n"), 0o600); err != nil {
+				panic(err)
+			}
+		}
 	case "logs-for-ever":
 		for {
 			s.log.Warn("again and again", "what", strings.Repeat("x", 500))
@@ -218,6 +224,9 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 
 func (s *service) Owners(q wire.Question, a *wire.Answer) error {
 	a.Code = wire.Done
+	if does == "writes" {
+		return nil
+	}
 	a.Owners = []wire.Owner{{File: q.Names[0], Package: map[string]string{"owner": "a\nb"}[does]}}
 	if does == "another-file" {
 		a.Owners = []wire.Owner{{File: "/etc/shadow", Package: "x"}}
