@@ -29,6 +29,8 @@ type Report struct {
 
 	done []ptrace.Action
 	plan ptrace.Plan
+	// failures are those of the package manager that the policy has a way around.
+	failures []string
 }
 
 // Findings are the keys that a report has once the host was observed.
@@ -173,6 +175,12 @@ func (r *Report) verified(p ptrace.Plan, o ptrace.Observed, check bool) {
 		r.Packages.Enabler = orNull(p.Installed)
 	}
 	r.Verified = len(p.Actions) == 0
+	for _, failure := range r.failures {
+		_, cause, _ := strings.Cut(failure, ": ")
+		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, cause) }) {
+			r.Warnings = append(r.Warnings, failure)
+		}
+	}
 }
 
 // proven notes what an attempt showed.

@@ -184,11 +184,16 @@ func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Ac
 			return errors.New("the run was asked to stop")
 		}
 		err := m.Do(ctx, a)
+		var nevertheless *ptrace.DoneNevertheless
 		switch {
 		case err == nil:
 			report.did(a)
+		case errors.As(err, &nevertheless):
+			report.did(a)
+			report.Warnings = append(report.Warnings, fmt.Sprintf("%s %s: it is done, but %v", a.Verb(), a.Object, err))
 		case a.Kind == ptrace.Package && d.Packages == ptrace.PackagesAuto && ctx.Err() == nil:
 			o.Enabler.Failed(a, err)
+			report.failures = append(report.failures, fmt.Sprintf("%s %s: %v", a.Verb(), a.Object, err))
 			return nil
 		default:
 			return fmt.Errorf("%s %s: %w", a.Verb(), a.Object, err)
