@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -48,7 +49,7 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		ProveByAttach:     str("verify") == "attach",
 		IgnoreMissingYama: str("yama_missing") == "ignore",
 		LockTimeout:       time.Duration(number("lock_timeout")) * time.Second,
-		Root:              str("root"),
+		Root:              path.Clean(str("root")),
 		Backend:           str("backend"),
 	}
 	switch {

@@ -29,6 +29,7 @@ type Report struct {
 
 	done []ptrace.Action
 	plan ptrace.Plan
+	root string // / where it is about the running host
 	// failures are those of the package manager that the policy has a way around.
 	failures []string
 }
@@ -276,19 +277,22 @@ func (r *Report) note(a ptrace.Action) {
 // sentence says the outcome as a person would.
 func (r *Report) sentence(check bool) string {
 	would := map[bool]string{true: "would be ", false: "is "}[check && r.Changed]
-	now := "this kernel has no Yama"
+	now := "this kernel has no Yama, "
 	if after := r.Runtime.After; after != nil {
-		now = fmt.Sprintf("%s %s%d now", ptrace.Key, would, *after)
+		now = fmt.Sprintf("%s %s%d now, ", ptrace.Key, would, *after)
 	}
 	boot := "nothing sets it at boot"
 	if p := r.Persistent.After; p.Boot != nil {
 		boot = fmt.Sprintf("the next boot sets %d", *p.Boot)
 	}
+	if r.root != "/" {
+		now = "below " + r.root + " "
+	}
 	done := map[bool]string{true: fmt.Sprintf("%d changes", len(r.done)), false: "nothing to change"}[r.Changed]
 	if len(r.done) == 1 {
 		done = "1 change"
 	}
-	return fmt.Sprintf("%s: %s, %s (%s): %s", r.State, now, boot, done, r.Decision.Because)
+	return fmt.Sprintf("%s: %s%s (%s): %s", r.State, now, boot, done, r.Decision.Because)
 }
 
 func actionOf(a ptrace.Action) Action {

@@ -101,7 +101,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		return err
 	}
 	desired.Runtime = desired.Runtime && desired.Root == "/"
-	report.State = desired.State
+	report.State, report.root = desired.State, desired.Root
 	m, err := open(host.Config{
 		Root:        desired.Root,
 		Backend:     desired.Backend,
