@@ -11,13 +11,14 @@ import (
 	"syscall"
 
 	"hardening.yama/module/attach"
+	"hardening.yama/module/logs"
 )
 
 func main() {
 	attach.Serve(os.Args)
 	// A run that is asked to stop puts back what it changed.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args, openHost, os.Stdout)
+	code := run(ctx, os.Args, openHost, logs.Here(), os.Stdout)
 	stop()
 	os.Exit(code)
 }

@@ -16,6 +16,7 @@ import (
 
 	"hardening.yama/module/attach"
 	"hardening.yama/module/host"
+	"hardening.yama/module/logs"
 	"hardening.yama/schema"
 )
 
@@ -24,10 +25,10 @@ func TestMain(m *testing.M) {
 	attach.Serve(os.Args)
 	if os.Getenv(asProgram) != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
-		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
+		os.Exit(run(context.Background(), os.Args, openTree, logs.Places{Root: os.Getenv("ROOT")}, os.Stdout))
 	}
 	testscript.Main(m, map[string]func(){"ptrace_scope": func() {
-		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
+		os.Exit(run(context.Background(), os.Args, openTree, logs.Places{Root: os.Getenv("ROOT")}, os.Stdout))
 	}})
 }
 

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 )
 
@@ -26,6 +27,20 @@ type Request struct {
 	Invocation bool
 	// Keep is the checksum under which the program is to stay on the host for the next task, if it is.
 	Keep string
+	Log  Log
+}
+
+// Log is what ansible-core wants logged.
+type Log struct {
+	// Allowed: neither the task has no_log nor the configuration no_target_syslog, which ansible-core makes one.
+	Allowed bool
+	// Facility is the name of syslog's, Prefix what stands before each line.
+	Facility, Prefix string
+	Debug            bool
+	// Verbosity counts the user's -v.
+	Verbosity int
+	// ByHand: it was not ansible-core that wrote the arguments.
+	ByHand bool
 }
 
 // argumentsLimit bounds the arguments file: the longest sensible one has some kilobytes.
@@ -100,6 +115,7 @@ func (r *Request) parse(content []byte) error {
 	r.Diff = truth("_ansible_diff", false)
 	r.Invocation = truth("_ansible_inject_invocation", true)
 	r.Keep, _ = object["_hardening_yama_keep"].(string)
+	r.Log = logOf(object)
 	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
 	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {
 		if name, ok := object[key].(string); ok && name != "" {
@@ -107,6 +123,22 @@ func (r *Request) parse(content []byte) error {
 		}
 	}
 	return nil
+}
+
+// logOf reads what is wanted of the log. What is no truth does not allow it.
+func logOf(object map[string]any) Log {
+	var l Log
+	forbidden, given := object["_ansible_no_log"]
+	l.Allowed = !given || forbidden == false
+	l.Facility, _ = object["_ansible_syslog_facility"].(string)
+	l.Prefix, _ = object["_ansible_target_log_info"].(string)
+	l.Debug, _ = object["_ansible_debug"].(bool)
+	if n, ok := object["_ansible_verbosity"].(json.Number); ok {
+		l.Verbosity, _ = strconv.Atoi(n.String())
+	}
+	_, started := object["_ansible_version"]
+	l.ByHand = !started
+	return l
 }
 
 // Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream before it is then no part

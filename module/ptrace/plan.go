@@ -28,6 +28,11 @@ const (
 	Value
 )
 
+// String returns the kind's name.
+func (k Kind) String() string {
+	return [...]string{"file", "leftover", "mask", "comment", "package", "value"}[k]
+}
+
 // Action is one step of a plan: an object goes from Before to After. Nil means that it does not exist.
 type Action struct {
 	Kind          Kind

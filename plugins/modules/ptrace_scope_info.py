@@ -290,6 +290,12 @@ selinux_deny_ptrace:
   returned: when the host could be observed
   type: bool
   sample: false
+log:
+  description: The lines of the log, with what was asked of the package manager, by which program and for how long.
+  returned: with C(-vvv), unless C(no_log) is set
+  type: list
+  elements: str
+  sample: ["[DEBUG] decide: scope=1 because=\"no debugger is installed\" actions=0"]
 warnings:
   description: What an administrator should know besides.
   returned: when there are any
