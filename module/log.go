@@ -36,13 +36,14 @@ func openLog(request ansible.Request, places logs.Places) (hclog.Logger, *logs.L
 	return log, lines
 }
 
-// loggable returns the arguments that a log may show: numbers, truths, and words of ours. What is free text, or a name, may
-// be a secret of the user's.
+// loggable returns the arguments that a log may show: numbers, truths, words of ours, and the tree that is meant. What is
+// free text, or a name, may be a secret of the user's.
 func loggable(module schema.Module, values ansible.Values) []any {
 	options, _ := module.Options() // they were there to check the values
 	shown := make([]any, 0, 2*len(options))
 	for _, o := range options {
-		if o.Type == "int" || o.Type == "bool" || len(o.Choices) > 0 {
+		harmless := o.Type == "int" || o.Type == "bool" || o.Type == "path" || len(o.Choices) > 0
+		if harmless && values[o.Name] != nil {
 			shown = append(shown, o.Name, values[o.Name])
 		}
 	}

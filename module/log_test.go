@@ -60,7 +60,7 @@ func logged(t *testing.T, journal *net.UnixConn) (lines []string, all string) {
 }
 
 const invoked = "6 Invoked with state=restricted restricted_scope=1 exact=false packages=auto conflicts=resolve persistent=true " +
-	"runtime=true verify=value yama_missing=fail lock_timeout=60"
+	"runtime=true verify=value yama_missing=fail lock_timeout=60 root=/"
 
 // TestLogOfARun: the system's log has what was asked, each action with its reason, and the outcome, and no free text of
 // the user's.

@@ -49,7 +49,6 @@ type Config struct {
 // New returns the logger of a run, and what will hold its lines for the report.
 func New(p Places, c Config) (hclog.Logger, *Lines) {
 	lines := &Lines{}
-	options := hclog.LoggerOptions{Level: hclog.Info, Output: io.Discard, DisableTime: true}
 	var outputs []io.Writer
 	if c.Lines {
 		outputs = append(outputs, lines)
@@ -57,15 +56,16 @@ func New(p Places, c Config) (hclog.Logger, *Lines) {
 	if c.ByHand && p.Terminal != nil {
 		outputs = append(outputs, p.Terminal)
 	}
-	if len(outputs) > 0 {
-		options.Output = io.MultiWriter(outputs...)
-	}
-	least := hclog.Info
+	least := hclog.Info // of the system's log
 	if c.Debug {
 		least = hclog.Debug
 	}
-	if c.Debug || c.Lines {
+	options := hclog.LoggerOptions{Level: hclog.Off, Output: io.MultiWriter(outputs...), DisableTime: true}
+	switch {
+	case c.Debug || c.Lines:
 		options.Level = hclog.Debug
+	case len(outputs) > 0:
+		options.Level = hclog.Info
 	}
 	log := hclog.NewInterceptLogger(&options)
 	log.RegisterSink(&systemLog{

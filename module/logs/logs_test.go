@@ -201,7 +201,7 @@ func TestLongLines(t *testing.T) {
 	root := t.TempDir()
 	journal := listen(t, root, journalSocket)
 	log, _ := New(Places{Root: root}, Config{Identifier: strings.Repeat("i", 1<<20)})
-	args := []any{strings.Repeat("k", 1<<10), strings.Repeat("ü", 1<<20)}
+	args := append(make([]any, 0, 202), strings.Repeat("k", 1<<10), strings.Repeat("ü", 1<<20))
 	for n := range 100 {
 		args = append(args, fmt.Sprint("key", n), strings.Repeat("\n", 1<<20))
 	}
