@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -12,9 +13,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"hardening.yama/module/host"
 	"hardening.yama/module/logs"
 	"hardening.yama/module/ptrace"
 )
@@ -242,5 +245,119 @@ func TestStdoutHasTheReportAlone(t *testing.T) {
 		if got := strings.Contains(terminal.String(), "[INFO]  done: changed="); got != want || strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("terminal %q, stdout %q", terminal.String(), out.String())
 		}
+	}
+}
+
+// TestRealJournal lets systemd's own journal take what a run logs. The journal notes the command line of whoever sends it
+// something, on which the action plugin puts the arguments.
+func TestRealJournal(t *testing.T) {
+	const journald = "/usr/lib/systemd/systemd-journald"
+	journalctl, err := exec.LookPath("journalctl")
+	if _, missing := os.Stat(journald); os.Geteuid() != 0 || err != nil || missing != nil {
+		t.Skip("systemd's journal cannot be run here: it needs root, systemd-journald and journalctl")
+	}
+	h := prepared(t, "")
+	for name, content := range map[string]string{
+		"/run/systemd/journald.conf.d/test.conf": "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nForwardToWall=no\n",
+		"/run/log/journal/keep":                  "",
+		"/run/machine-id":                        strings.Repeat("0f", 16) + "\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(h.root+name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(h.root+name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Its /run is the tree's. The namespace is for the mounts, which end with it.
+	daemon := exec.Command("/bin/sh", "-c", `mount --make-rprivate / && mount --bind "$0/run" /run &&
+		{ [ ! -e /etc/machine-id ] || mount --bind /run/machine-id /etc/machine-id; } && echo ready && exec "$1"`, h.root, journald)
+	daemon.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	ready, err := daemon.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Start(); err != nil {
+		t.Skip("systemd's journal cannot be run here: ", err)
+	}
+	defer func() { _, _ = daemon.Process.Kill(), daemon.Wait() }()
+	if n, _ := ready.Read(make([]byte, 16)); n == 0 {
+		t.Skip("systemd's journal cannot be run here, since nothing may be mounted")
+	}
+	socket := filepath.Join(h.root, "/run/systemd/journal/socket")
+	eventually(t, "the journal listens", func() bool { _, err := os.Stat(socket); return err == nil })
+
+	run := exec.Command(os.Args[0], `{"state":"restricted","reason":"hunter2","_ansible_module_name":"ptrace_scope"}`)
+	run.Env = h.environment()
+	output, err := run.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	var report struct{ Actions []struct{ Object string } }
+	if err := json.Unmarshal(output, &report); err != nil || len(report.Actions) < 3 {
+		t.Fatal(err, report)
+	}
+	var entries []byte
+	eventually(t, "the journal has the last line", func() bool {
+		entries, err = exec.Command(journalctl, "-D", h.root+"/run/log/journal", "-o", "json", "-t", "ansible-ptrace_scope").Output()
+		return err == nil && bytes.Contains(entries, []byte(`"PTRACE_SCOPE_CHANGED":"true"`))
+	})
+	if bytes.Contains(entries, []byte("hunter2")) {
+		t.Errorf("the journal has a secret: %s", entries)
+	}
+	var got []string
+	for line := range strings.Lines(string(entries)) {
+		entry := map[string]any{}
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(entry["PRIORITY"], " ", entry["SYSLOG_FACILITY"], " ", entry["_TRANSPORT"], " ", entry["SYSLOG_PID"] == entry["_PID"],
+			" ", entry["PTRACE_SCOPE_OBJECT"], " ", entry["PTRACE_SCOPE_RUNTIME_AFTER"]))
+	}
+	want := append(make([]string, 0, len(report.Actions)+2), "6 1 journal true <nil> <nil>")
+	for _, a := range report.Actions {
+		want = append(want, "6 1 journal true "+a.Object+" <nil>")
+	}
+	want = append(want, "6 1 journal true <nil> 1")
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s\nof %s", strings.Join(got, "\n"), strings.Join(want, "\n"), entries)
+	}
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for range 200 {
+		if holds() {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("after ten seconds it is not so that %s", what)
+}
+
+// TestArgumentsLeaveTheCommandLine: a run that waits shows nobody what it was given.
+func TestArgumentsLeaveTheCommandLine(t *testing.T) {
+	h := prepared(t, "")
+	m, err := host.New(h.root, host.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := m.Lock(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	journal := listenBelow(t, h.root)
+	cmd := exec.Command(os.Args[0], `{"state":"restricted","reason":"hunter2","lock_timeout":600}`)
+	cmd.Env = h.environment()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
+	eventually(t, "the run logs", func() bool { lines, _ := logged(t, journal); return len(lines) > 0 })
+	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+	if err != nil || bytes.Contains(line, []byte("hunter2")) || !bytes.HasPrefix(line, []byte(os.Args[0])) {
+		t.Errorf("the command line is %q, %v", line, err)
 	}
 }

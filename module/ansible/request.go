@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // Request is what ansible-core asks for.
@@ -57,6 +58,19 @@ func asWritten(name string) string {
 		return name
 	}
 	return before + module
+}
+
+// CommandLine returns the program's command line, and takes the object of arguments off it: the journal notes the command
+// line of whoever logs, and there may be secrets in it.
+func CommandLine() []string {
+	args := make([]string, 0, len(os.Args))
+	for _, arg := range os.Args {
+		args = append(args, strings.Clone(arg))
+		if strings.HasPrefix(arg, "{") {
+			clear(unsafe.Slice(unsafe.StringData(arg), len(arg))) // #nosec G103 -- the kernel's copy of it, which is our own stack
+		}
+	}
+	return args
 }
 
 // ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
