@@ -14,7 +14,7 @@ const fieldPrefix = "PTRACE_SCOPE_"
 
 // journalEntry renders an entry in the journal's own protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
 func journalEntry(e entry) []byte {
-	var b []byte
+	b := make([]byte, 0, 2*usual)
 	add := func(name, value string) {
 		b = append(b, name...)
 		if strings.Contains(value, "\n") {
@@ -40,14 +40,15 @@ const fieldNameLimit = 64
 
 // fieldName makes a name that the journal takes.
 func fieldName(key string) string {
-	name := fieldPrefix + strings.Map(func(r rune) rune {
+	name := append(make([]byte, 0, fieldNameLimit), fieldPrefix...)
+	for _, c := range []byte(key[:min(len(key), fieldNameLimit-len(fieldPrefix))]) {
 		switch {
-		case 'a' <= r && r <= 'z':
-			return r - 'a' + 'A'
-		case 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-			return r
+		case 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		case c < '0' || '9' < c && c < 'A' || 'Z' < c:
+			c = '_'
 		}
-		return '_'
-	}, key)
-	return name[:min(len(name), fieldNameLimit)]
+		name = append(name, c)
+	}
+	return string(name)
 }

@@ -20,6 +20,9 @@ const (
 	patience = 100 * time.Millisecond
 	// valueLimit bounds a value. With it a line stays far below the longest datagram (net.core.wmem_max, 208 KiB).
 	valueLimit = 4 << 10
+	// usual is the room that a line needs. It is asked for at once: each further piece of memory is one that the kernel
+	// first has to find.
+	usual = 1 << 10
 	// fieldsLimit bounds how many fields a line has.
 	fieldsLimit = 24
 )
@@ -58,14 +61,16 @@ func (s *systemLog) Accept(_ string, level hclog.Level, msg string, args ...any)
 		return
 	}
 	fields := fieldsOf(args)
-	text := msg
+	text := make([]byte, 0, usual)
 	if s.prefix != "" {
-		text = s.prefix + " " + msg
+		text = append(append(text, s.prefix...), ' ')
 	}
+	text = append(text, msg...)
 	for _, f := range fields {
-		text += " " + f.key + "=" + quoted(f.value)
+		text = append(append(append(text, ' '), f.key...), '=')
+		text = appendWord(text, f.value)
 	}
-	s.send(entry{priority: priorityOf(level), facility: s.facility, identifier: s.identifier, text: cut(text), fields: fields})
+	s.send(entry{priority: priorityOf(level), facility: s.facility, identifier: s.identifier, text: cut(string(text)), fields: fields})
 }
 
 // send gives an entry to the first socket that takes it.
@@ -146,6 +151,10 @@ func valueOf(value any) string {
 	switch v := value.(type) {
 	case string:
 		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case int64:
+		return strconv.FormatInt(v, 10)
 	case []string:
 		return strings.Join(v, ", ")
 	default:
@@ -153,17 +162,13 @@ func valueOf(value any) string {
 	}
 }
 
-// quoted returns a value as one word.
-func quoted(value string) string {
-	for _, r := range value {
-		if r <= ' ' || r == '"' || r == '=' || r == '\\' || !strconv.IsPrint(r) {
-			return strconv.Quote(value)
-		}
+// appendWord adds a value as one word.
+func appendWord(text []byte, value string) []byte {
+	special := func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r == '\\' || !strconv.IsPrint(r) }
+	if value == "" || strings.ContainsFunc(value, special) {
+		return strconv.AppendQuote(text, value)
 	}
-	if value == "" {
-		return `""`
-	}
-	return value
+	return append(text, value...)
 }
 
 // word returns a name that ends nothing early where it stands in a line.
