@@ -57,6 +57,7 @@ attributes:
     platforms: linux
 notes:
   - An ordinary user can run it as far as the files can be read.
+  - That it was asked is a line in the host's system log, as with Ansible's own modules, unless C(no_log) is set.
   - The program is sent and kept on the host as for M(hardening.yama.ptrace_scope), unless check mode is on.
 seealso:
   - module: hardening.yama.ptrace_scope
