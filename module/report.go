@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/ptrace"
 	"hardening.yama/module/sysctld"
@@ -24,6 +26,7 @@ type Report struct {
 	Proof      Proof    `json:"proof,omitempty"`
 	RolledBack []Action `json:"rolled_back,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
+	Log        []string `json:"log,omitempty"`
 	Diff       []Diff   `json:"diff,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
 
@@ -226,10 +229,11 @@ func (r *Report) rollBack(ctx context.Context, m machine, cause error) error {
 
 // putBack does one step back and notes it.
 func (r *Report) putBack(ctx context.Context, m machine, back ptrace.Action) error {
+	back.Because = "the run failed"
+	logAction(hclog.FromContext(ctx), "put back: ", back)
 	if err := m.Do(ctx, back); err != nil {
 		return fmt.Errorf("could not put back %s: %w: run the module again, it repairs this", back.Object, err)
 	}
-	back.Because = "the run failed"
 	r.RolledBack = append(r.RolledBack, actionOf(back))
 	return nil
 }

@@ -28,6 +28,11 @@ const (
 	Value
 )
 
+// String returns the kind's name.
+func (k Kind) String() string {
+	return [...]string{"file", "leftover", "mask", "comment", "package", "value"}[k]
+}
+
 // DoneNevertheless says that an action took effect although whoever carried it out failed, or was ended.
 type DoneNevertheless struct{ Cause error }
 
