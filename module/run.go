@@ -95,7 +95,11 @@ func checked(module schema.Module, request ansible.Request) (ansible.Values, sch
 		return nil, schema.Catalog{}, err
 	}
 	catalog, err := schema.LoadCatalog()
-	return values, catalog, err
+	if err != nil {
+		return nil, schema.Catalog{}, err
+	}
+	site, err := siteCatalog(values, request)
+	return values, catalog.Add(site), err
 }
 
 // reconcile makes the host as desired and fills the report on the way.

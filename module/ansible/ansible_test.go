@@ -135,7 +135,7 @@ func TestArguments(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                  "missing required arguments: state",
 		`{"state":"on"}`:                      "value of state must be one of: auto, permissive, restricted, got: on",
-		`{"state":"auto","bogus":1,"also":2}`: "Unsupported parameters for (ptrace_scope) module: also, bogus. Supported parameters include: backend, conflicts, debuggers, exact, ignore_debuggers, lock_timeout, packages, persistent, reason, restricted_scope, root, runtime, state, verify, yama_missing.",
+		`{"state":"auto","bogus":1,"also":2}`: "Unsupported parameters for (ptrace_scope) module: also, bogus. Supported parameters include: backend, catalog, conflicts, debuggers, exact, ignore_debuggers, lock_timeout, packages, persistent, reason, restricted_scope, root, runtime, state, verify, yama_missing.",
 		`{"state":"auto","restricted_scope":"high"}`: `argument 'restricted_scope' is of type str and we were unable to convert to int: "'high'" cannot be converted to an int`,
 		// Python takes true for 1; a user who writes true for a number has made a mistake.
 		`{"state":"auto","restricted_scope":true}`: `argument 'restricted_scope' is of type bool and we were unable to convert to int: "True" cannot be converted to an int`,

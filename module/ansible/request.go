@@ -28,7 +28,9 @@ type Request struct {
 	Invocation bool
 	// Keep is the checksum under which the program is to stay on the host for the next task, if it is.
 	Keep string
-	Log  Log
+	// Catalog is the site's catalogue, where the action plugin has read it.
+	Catalog any
+	Log     Log
 }
 
 // Log is what ansible-core wants logged.
@@ -129,6 +131,7 @@ func (r *Request) parse(content []byte) error {
 	r.Diff = truth("_ansible_diff", false)
 	r.Invocation = truth("_ansible_inject_invocation", true)
 	r.Keep, _ = object["_hardening_yama_keep"].(string)
+	r.Catalog = object["_hardening_yama_catalog"]
 	r.Log = logOf(object)
 	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
 	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {

@@ -74,6 +74,12 @@ options:
     type: list
     elements: str
     default: []
+  catalog:
+    description:
+      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
+        module knows. docs/catalog.md of the collection shows what it may say.
+      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+    type: path
   conflicts:
     description:
       - What to do about settings of others that would win over the one of this module, and with O(state=restricted) about

@@ -38,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  catalog:
+    description:
+      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
+        module knows. docs/catalog.md of the collection shows what it may say.
+      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+    type: path
   proof:
     description:
       - Whether to have short-lived unprivileged processes try to trace each other, and to return RV(proof).
