@@ -69,6 +69,7 @@ bench: ## measure against rpm -q: a steady-state run on the lab's machine, ptrac
 	@scripts/bench-steady
 	@scripts/bench-info
 	@scripts/debian bench
+	@scripts/fleet bench
 
 .PHONY: pin
 pin: ## make requirements.txt from requirements.in
