@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
 Measures each task that has a variable named subject: how long it took from its start to its answer, and what passed on the
-wire meanwhile. Writes a line of JSON for each to $SPEED. A task that fails, or whose variable changes is not what it
-answered, is shown, and the play counts as failed.
+wire meanwhile. Writes a line of JSON for each to $SPEED. Shows tasks that fail (FAILED), and those whose answer is not what
+their variable changes says (WRONG).
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class CallbackModule(CallbackBase):
     def v2_runner_on_ok(self, result):
         end, task = time.monotonic(), result._task
         wanted = task.get_vars()
-        if 'subject' not in wanted:
-            return
-        line = dict(zip(('commands', 'sent', 'received', 'turns'), (b - a for a, b in zip(self._before, self._passed()))))
-        line.update(subject=wanted['subject'], part=task.action, ms=(end - self._start) * 1000)
-        self._lines.append(line)
-        # In the role that changes something, the tasks about packages do not.
-        changes = wanted['changes'] and not task.action.split('.')[-1].startswith('package')
-        if bool(result._result.get('changed')) != changes:
-            self._display.display('WRONG %s of %s: %s' % (task.action, wanted['subject'], result._result))
+        if 'subject' in wanted:
+            line = dict(zip(('commands', 'sent', 'received', 'turns'), (b - a for a, b in zip(self._before, self._passed()))))
+            line.update(subject=wanted['subject'], part=task.action, ms=(end - self._start) * 1000)
+            self._lines.append(line)
+        if 'changes' in wanted:
+            # In the role that changes something, the tasks about packages do not.
+            changes = wanted['changes'] and not task.action.split('.')[-1].startswith('package')
+            if bool(result._result.get('changed')) != changes:
+                self._display.display('WRONG %s: %s' % (task.action, result._result))
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         self._display.display('FAILED %s: %s' % (result._task.action, result._result))
@@ -62,5 +62,6 @@ class CallbackModule(CallbackBase):
     v2_runner_on_unreachable = v2_runner_on_failed
 
     def v2_playbook_on_stats(self, stats):
+        self._display.display('%d hosts' % len(stats.ok))
         with open(os.environ['SPEED'], 'a', encoding='ascii') as f:
             f.writelines(json.dumps(line) + '\n' for line in self._lines)
