@@ -23,7 +23,6 @@ import time
 
 RTTS = (0, 20)
 DROP_INS = '/etc/sysctl.d/zz-ptrace_scope.conf /etc/sysctl.d/zz-baseline.conf'
-ROLE = 'role of four tasks'
 FLEET, FORKS = 200, 25
 CACHE = '/var/cache/hardening.yama'
 
@@ -58,49 +57,69 @@ def run(target, playbook, pipelining, *arguments, **environment):
     start = time.monotonic()
     ran = subprocess.run(
         ('ansible-playbook', playbook) + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-        env=dict(os.environ, TARGET=target, ANSIBLE_INVENTORY=target + '/inventory', ANSIBLE_PIPELINING=str(pipelining), **environment))
+        env=dict(os.environ, TARGET=target, ANSIBLE_INVENTORY=target + '/inventory', ANSIBLE_PIPELINING=str(pipelining), ANSIBLE_STDOUT_CALLBACK='speed',
+                 **environment))
     took = time.monotonic() - start
-    if ran.returncode or 'WRONG' in ran.stdout or 'FAILED' in ran.stdout:
+    if ran.returncode or 'WRONG' in ran.stdout or 'FAILED' in ran.stdout or 'hosts' not in ran.stdout:
         sys.exit('%s\nrun %s: it did not do what it should: see above' % (ran.stdout, playbook))
     return took
 
 
-def side_by_side(top, repetitions, rounds):
-    """Return a line for each measured task."""
-    lines, out = [], top + '/lines'
-    for number in range(rounds):
-        for rtt in RTTS:
-            for pipelining in (False, True):
-                todo = [{'ansible.builtin.raw': 'true'}, OURS]  # opens the connection, and leaves the program there
-                for _ in range(repetitions):
-                    for subject in SUBJECTS:
-                        todo += tasks(subject)
-                    todo += [{'ansible.builtin.raw': 'true'}, OURS]  # ours is next
-                run('%s/rtt%d' % (top, rtt), play(top + '/tasks.json', todo), pipelining, ANSIBLE_STDOUT_CALLBACK='speed', SPEED=out)
-                with open(out, encoding='ascii') as f:
-                    lines += [dict(json.loads(line), rtt=rtt, pipelining=pipelining) for line in f]
-                os.remove(out)
-        print('    round %d of %d' % (number + 1, rounds), flush=True)
+def take_turns(top, rtt, pipelining, repetitions, plain=False):
+    """Return a line for each measured task. Plain is a connection of its own without compression, whose bytes tell what
+    is sent; the others have what ansible-core gives to ssh, where the same words twice are hardly sent again."""
+    target, out = '%s/rtt%d' % (top, rtt), top + '/lines'
+    todo = [{'ansible.builtin.raw': 'true'}, OURS]  # opens the connection, and leaves the program there
+    for _ in range(repetitions):
+        for subject in SUBJECTS:
+            todo += tasks(subject)
+    environment, arguments = {}, ()
+    if plain:
+        environment['ANSIBLE_SSH_ARGS'] = '-o Compression=no -o ControlMaster=auto -o ControlPersist=60s'
+        arguments = ('-e', 'ansible_control_path_dir=%s/plain' % target)
+    run(target, play(top + '/tasks.json', todo), pipelining, *arguments, SPEED=out, **environment)
+    with open(out, encoding='ascii') as f:
+        lines = [dict(json.loads(line), rtt=rtt, pipelining=pipelining, plain=plain) for line in f]
+    os.remove(out)
     return lines
 
 
+def side_by_side(top, rtts, pipelinings, repetitions, rounds):
+    lines = []
+    for pipelining in pipelinings:
+        lines += take_turns(top, rtts[0], pipelining, 1, plain=True)
+    for number in range(rounds):
+        for rtt in rtts:
+            for pipelining in pipelinings:
+                lines += take_turns(top, rtt, pipelining, repetitions)
+        print('    side by side: round %d of %d' % (number + 1, rounds), flush=True)
+    return lines
+
+
+def groups(lines, **wanted):
+    """Return the lines of each time that a subject was measured. The tasks of the role belong together."""
+    of = [line for line in lines if all(line[key] == value for key, value in wanted.items())]
+    size = len(set(line['part'] for line in of)) or 1
+    return [of[i:i + size] for i in range(0, len(of), size)]
+
+
 def summary(lines):
-    """Return, for each subject and setting, the medians."""
-    found = {}
-    for line in lines:
-        found.setdefault((line['rtt'], line['pipelining'], line['subject']), []).append(line)
+    """Return the medians for each setting and subject."""
     rows = []
-    for (rtt, pipelining, subject), of in found.items():
-        size = len(set(line['part'] for line in of))  # of the tasks that belong together
-        each = [of[i:i + size] for i in range(0, len(of), size)]
-        row = {'rtt': rtt, 'pipelining': pipelining, 'subject': subject, 'tasks': size, 'measured': len(each)}
-        for key in ('ms', 'commands', 'turns', 'sent', 'received'):
-            row[key] = round(statistics.median(sum(line[key] for line in group) for group in each), 1)
-        if size > 1:
-            row['parts'] = {line['part']: round(statistics.median(group[i]['ms'] for group in each), 1) for i, line in enumerate(each[0])}
-        for key in ('commands', 'sent'):
-            row['most_' + key] = max(sum(line[key] for line in group) for group in each)
-        rows.append(row)
+    for rtt, pipelining in sorted(set((line['rtt'], line['pipelining']) for line in lines)):
+        for subject in SUBJECTS:
+            timed = groups(lines, rtt=rtt, pipelining=pipelining, subject=subject, plain=False)
+            plain = groups(lines, pipelining=pipelining, subject=subject, plain=True)
+            row = {'rtt': rtt, 'pipelining': pipelining, 'subject': subject, 'measured': len(timed)}
+            for key in ('ms', 'commands', 'turns'):
+                row[key] = round(statistics.median(sum(line[key] for line in group) for group in timed), 1)
+            row['most_commands'] = max(sum(line['commands'] for line in group) for group in timed + plain)
+            for key in ('sent', 'received'):
+                row[key] = max(sum(line[key] for line in group) for group in plain)
+                row[key + '_compressed'] = round(statistics.median(sum(line[key] for line in group) for group in timed))
+            if len(timed[0]) > 1:
+                row['parts'] = {line['part']: round(statistics.median(group[i]['ms'] for group in timed), 1) for i, line in enumerate(timed[0])}
+            rows.append(row)
     return rows
 
 
@@ -132,7 +151,7 @@ def processor(top, rounds):
                 connections = '%s/cpu' % top
                 os.makedirs(connections, exist_ok=True)
                 before = spent()
-                run(target, play(top + '/cpu.json', todo), pipelining, '-e', 'ansible_control_path_dir=' + connections, ANSIBLE_STDOUT_CALLBACK='speed')
+                run(target, play(top + '/cpu.json', todo), pipelining, '-e', 'ansible_control_path_dir=' + connections)
                 disconnect(connections)
                 seen.setdefault((pipelining, subject), []).append(spent() - before)
     return [
@@ -153,13 +172,13 @@ def fleet(top, hosts, rounds):
         f.write('[fleet:vars]\nansible_user=admin\nansible_control_path=%s/{{ inventory_hostname }}\n[target:children]\nfleet\n' % connections)
         f.write('[target:vars]' + known.split('[target:vars]')[1])
     answer = {'hosts': hosts, 'forks': FORKS, 'pipelining': True, 'rtt': 0}
-    run(target, play(top + '/state.json', [OURS] + tasks('role')[:-1] + SUBJECTS['role']), True, ANSIBLE_STDOUT_CALLBACK='speed')
+    run(target, play(top + '/state.json', [OURS] + tasks('role')[:-1] + SUBJECTS['role']), True)
     took = {'warm': [], 'role': []}
     for _ in range(rounds):
         for subject, seconds in took.items():
             before, todo = spent(), [dict(SUBJECTS[subject][-1], vars={'changes': False})]
             seconds.append(run(
-                target, play(top + '/fleet.json', todo, 'fleet'), True, '-i', top + '/hosts', '--forks', str(FORKS), ANSIBLE_STDOUT_CALLBACK='speed'))
+                target, play(top + '/fleet.json', todo, 'fleet'), True, '-i', top + '/hosts', '--forks', str(FORKS)))
             disconnect(connections)
             answer[subject + '_cpu_seconds'] = round(spent() - before, 1)
     for subject, seconds in took.items():
@@ -168,12 +187,88 @@ def fleet(top, hosts, rounds):
     return answer
 
 
-if __name__ == '__main__':
+def first_line(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout.splitlines()[0]
+
+
+def conditions():
+    """Return on what and with what it was measured."""
+    with open('/proc/cpuinfo', encoding='utf-8') as f:
+        model = next((line.split(':', 1)[1].strip() for line in f if line.startswith('model name')), platform.machine())
+    with open('/proc/meminfo', encoding='ascii') as f:
+        memory = int(f.readline().split()[1]) // 1000000
+    with open('.collections/ansible_collections/ansible/posix/MANIFEST.json', encoding='utf-8') as f:
+        posix = json.load(f)['collection_info']['version']
+    return {
+        'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d'),
+        'machine': '%d × %s, %d GB, Linux %s' % (os.cpu_count(), model, memory, platform.release()),
+        'versions': {
+            'ansible-core': first_line('ansible', '--version').split()[-1].strip(']'),
+            'ansible.posix': posix,
+            'Python of the controller': platform.python_version(),
+            'Python of the target': first_line('/usr/bin/python3', '--version').split()[-1],
+            'ssh': first_line('ssh', '-V').split(',', maxsplit=1)[0],
+            'sudo': first_line('sudo', '--version').split()[-1],
+        },
+        'program': os.path.getsize('bin/ptrace_scope'),
+        'load': round(os.getloadavg()[0], 2),  # of what else the machine does: ours begins now
+    }
+
+
+def judge(found, smoke=False):
+    """Print the ratios, and return whether all limits hold."""
+    rows = {(row['rtt'], row['pipelining'], row['subject']): row for row in found['tasks']}
+    right = True
+
+    def tell(what, value, limit, holds, judged=True):
+        nonlocal right
+        print('    %-58s %8.2f  limit %-6s %s' % (what, value, limit, 'holds' if holds else 'EXCEEDED' if judged else 'exceeded, not judged here'))
+        right = right and (holds or not judged)
+
+    def most(what, value, limit, judged=not smoke):
+        tell(what, value, '<= %g' % limit, value <= limit, judged)
+
+    for rtt, pipelining in sorted(set(key[:2] for key in rows)):
+        def ms(subject, rtt=rtt, pipelining=pipelining):
+            return rows[rtt, pipelining, subject]['ms']
+        where = ', %d ms, pipelining %s' % (rtt, 'on' if pipelining else 'off')
+        if pipelining:
+            most('warm : ping' + where, ms('warm') / ms('ping'), 0.35)
+        most('warm : role, nothing to change' + where, ms('warm') / ms('role'), 0.1)
+        most('warm : role, something to change' + where, ms('changed') / ms('role changed'), 0.1)
+        most('cold : stock' + where, ms('cold') / ms('stock'), 1.2)
+        for subject in ('warm', 'changed'):
+            most('%s: commands%s' % (subject, where), rows[rtt, pipelining, subject]['most_commands'], 1, True)
+            most('%s: bytes sent, uncompressed%s' % (subject, where), rows[rtt, pipelining, subject]['sent'], 4096, True)
+    fast, slow = found['fleet']['warm_hosts_per_second'], found['fleet']['role_hosts_per_second']
+    tell('fleet: our hosts per second : those of the role', fast / slow, '>= 5', fast / slow >= 5, not smoke)
+    return right
+
+
+def measure(top, smoke):
+    """Return all of it. The smoke takes less of everything."""
+    found = conditions()
+    if smoke:
+        found['tasks'] = summary(side_by_side(top, RTTS[:1], (True,), 1, 1))
+        found['fleet'] = fleet(top, 4, 1)
+    else:
+        found['tasks'] = summary(side_by_side(top, RTTS, (False, True), 5, 4))
+        found['processor'] = processor(top, 3)
+        found['fleet'] = fleet(top, FLEET, 2)
+    return found
+
+
+def main(top, how):
+    if top == 'judge':
+        with open(how, encoding='utf-8') as f:
+            return judge(json.load(f))
     ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: orphans of our children become ours
-    what, rounds = sys.argv[2], int(os.environ.get('ROUNDS', '1'))
-    if what == 'tasks':
-        print(json.dumps(summary(side_by_side(sys.argv[1], int(os.environ.get('REPS', '2')), rounds)), indent=1))
-    if what == 'cpu':
-        print(processor(sys.argv[1], rounds))
-    if what == 'fleet':
-        print(fleet(sys.argv[1], int(os.environ.get('FLEET', '200')), rounds))
+    found = measure(top, how == 'smoke')
+    with open(top + '/speed.json', 'w', encoding='utf-8') as f:
+        json.dump(found, f, indent=1, ensure_ascii=False)
+        f.write('\n')
+    return judge(found, how == 'smoke')
+
+
+if __name__ == '__main__':
+    sys.exit(not main(*sys.argv[1:]))
