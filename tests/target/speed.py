@@ -12,6 +12,7 @@ whatever else the machine does hits all of them alike. judge prints the ratios, 
 
 import ctypes
 import datetime
+import glob
 import json
 import os
 import platform
@@ -128,10 +129,11 @@ def spent():
     return usage.ru_utime + usage.ru_stime
 
 
-def disconnect(directory):
-    """End the ssh processes that keep connections open, which are ours since we adopt orphans, and wait for them."""
-    for name in os.listdir(directory):
-        subprocess.run(('ssh', '-O', 'exit', '-o', 'ControlPath=%s/%s' % (directory, name), 'x'), stderr=subprocess.DEVNULL, check=False)
+def disconnect(*directories):
+    """End the ssh processes that keep connections open, which are ours since we adopt orphans, and wait for them: what they
+    have spent is known only then."""
+    for path in (path for directory in directories for path in glob.glob(directory + '/*')):
+        subprocess.run(('ssh', '-O', 'exit', '-o', 'ControlPath=' + path, 'x'), stderr=subprocess.DEVNULL, check=False)
     try:
         while True:
             os.waitpid(-1, 0)
@@ -142,12 +144,13 @@ def disconnect(directory):
 def processor(top, rounds):
     """Return the milliseconds of the controller's processor for a task: ansible-playbook and every ssh, without what a
     playbook takes that only connects."""
-    counts, seen = {'': 0, 'ping': 10, 'warm': 30, 'stock': 10, 'role': 5}, {}
+    counts, seen = {None: 0, 'ping': 10, 'warm': 30, 'stock': 10, 'role': 5}, {}
     target = top + '/rtt0'
+    disconnect(top + '/rtt*/cp', top + '/rtt*/plain')
     for _ in range(rounds):
         for pipelining in (False, True):
             for subject, count in counts.items():
-                todo = [{'ansible.builtin.raw': 'true'}] + [{key: SUBJECTS[subject][-1][key] for key in SUBJECTS[subject][-1]} for _ in range(count)]
+                todo = [{'ansible.builtin.raw': 'true'}] + [dict(SUBJECTS[subject][-1]) for _ in range(count)]
                 connections = '%s/cpu' % top
                 os.makedirs(connections, exist_ok=True)
                 before = spent()
@@ -155,7 +158,7 @@ def processor(top, rounds):
                 disconnect(connections)
                 seen.setdefault((pipelining, subject), []).append(spent() - before)
     return [
-        {'pipelining': pipelining, 'subject': subject, 'ms': round(1000 * (statistics.median(took) - statistics.median(seen[pipelining, ''])) / counts[subject], 1)}
+        {'pipelining': pipelining, 'subject': subject, 'ms': round(1000 * (statistics.median(took) - statistics.median(seen[pipelining, None])) / counts[subject], 1)}
         for (pipelining, subject), took in seen.items() if subject]
 
 
@@ -172,7 +175,8 @@ def fleet(top, hosts, rounds):
         f.write('[fleet:vars]\nansible_user=admin\nansible_control_path=%s/{{ inventory_hostname }}\n[target:children]\nfleet\n' % connections)
         f.write('[target:vars]' + known.split('[target:vars]')[1])
     answer = {'hosts': hosts, 'forks': FORKS, 'pipelining': True, 'rtt': 0}
-    run(target, play(top + '/state.json', [OURS] + tasks('role')[:-1] + SUBJECTS['role']), True)
+    run(target, play(top + '/state.json', [OURS] + SUBJECTS['role']), True)
+    disconnect(top + '/rtt*/cp', top + '/rtt*/plain')
     took = {'warm': [], 'role': []}
     for _ in range(rounds):
         for subject, seconds in took.items():
@@ -201,7 +205,7 @@ def conditions():
         posix = json.load(f)['collection_info']['version']
     return {
         'date': datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%d'),
-        'machine': '%d × %s, %d GB, Linux %s' % (os.cpu_count(), model, memory, platform.release()),
+        'machine': '%d × %s, %d GB, Linux %s' % (os.cpu_count(), model, memory, platform.release().split('-', maxsplit=1)[0]),
         'versions': {
             'ansible-core': first_line('ansible', '--version').split()[-1].strip(']'),
             'ansible.posix': posix,
