@@ -22,7 +22,7 @@ NAMES = {
     'role changed': 'role of four tasks, something to change',
 }
 OURS, THEIRS = '#1a7f5a', '#8a94a6'
-WIDTH, LEFT, ROW = 860, 300, 24
+WIDTH, LEFT, ROW = 860, 316, 24
 
 
 def number(value):
@@ -57,7 +57,9 @@ def picture(found):
     fleet = found['fleet']
     bars = [(NAMES[s], is_ours(s), fleet[s + '_hosts_per_second'], number(fleet[s + '_hosts_per_second'])) for s in ('warm', 'role')]
     lines, y = panel('Hosts per second, %d hosts at forks %d' % (fleet['hosts'], fleet['forks']), bars, y)
-    height = y - ROW
+    out += lines
+    out.append('<text x="16" y="%d" font-size="11">%s</text>' % (y, escape('%s, %s' % (found['date'], found['machine']))))
+    height = y + ROW // 2
     return '\n'.join([
         '<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13" fill="#20242c">'
         % (WIDTH, height, WIDTH, height),
