@@ -70,6 +70,7 @@ bench: ## measure tasks against what else could be used (docs/speed.md), and the
 	@scripts/bench-steady
 	@scripts/bench-info
 	@scripts/debian bench
+	@scripts/fleet bench
 
 .PHONY: pin
 pin: ## make requirements.txt from requirements.in

@@ -5,23 +5,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/ptrace"
+	"hardening.yama/schema"
 )
-
-// isPackageName tells what a debugger may be called: a name that no package manager takes for an option or a pattern.
-func isPackageName(name string) bool {
-	for i, r := range name {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-		if !letter && (i == 0 || !strings.ContainsRune("+._-", r)) {
-			return false
-		}
-	}
-	return name != ""
-}
 
 // desiredFrom turns checked arguments into what is desired, and refuses what the options cannot say alone.
 func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
@@ -48,6 +39,8 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		ProveByAttach:     str("verify") == "attach",
 		IgnoreMissingYama: str("yama_missing") == "ignore",
 		LockTimeout:       time.Duration(number("lock_timeout")) * time.Second,
+		Root:              path.Clean(str("root")),
+		Backend:           str("backend"),
 	}
 	switch {
 	case err != nil:
@@ -56,6 +49,12 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		return d, errors.New("persistent and runtime are both false, so there is nothing to do: set one of them to true")
 	case number("lock_timeout") < 0 || number("lock_timeout") > 86400:
 		return d, fmt.Errorf("value of lock_timeout must be between 0 and 86400 seconds, got: %d", number("lock_timeout"))
+	case !strings.HasPrefix(d.Root, "/"):
+		return d, fmt.Errorf("value of root must be an absolute path, got: %s", d.Root)
+	case d.Root != "/" && d.ProveByAttach:
+		return d, errors.New("parameters are mutually exclusive: root|verify=attach")
+	case d.Root != "/" && !d.Persistent:
+		return d, errors.New("persistent is false, and nothing else counts below another root: leave persistent out")
 	case len(d.Reason) > 1000:
 		return d, fmt.Errorf("value of reason must be at most 1000 bytes, got: %d", len(d.Reason))
 	}
@@ -69,7 +68,7 @@ func namesIn(v ansible.Values, option string) (names []string, err error) {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		if !isPackageName(name) {
+		if !schema.IsPackageName(name) {
 			err = errors.Join(err, fmt.Errorf("value of %s must be names of packages or programs, got: %q", option, name))
 		}
 		names = append(names, name)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/host"
 	"hardening.yama/module/ptrace"
@@ -23,7 +25,10 @@ type Info struct {
 	*Situation
 	Proof      Proof    `json:"proof,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
+	Log        []string `json:"log,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
+
+	accepted bool // the arguments were
 }
 
 // Situation are the keys that an answer has once the host was observed.
@@ -46,8 +51,9 @@ type Situation struct {
 type (
 	// Enabling names the package manager and the enabler.
 	Enabling struct {
-		Manager string  `json:"manager"`
-		Enabler *string `json:"enabler"`
+		Manager  string  `json:"manager"`
+		ReadOnly *string `json:"read_only"`
+		Enabler  *string `json:"enabler"`
 	}
 	// Denial is an attempt that Yama denied.
 	Denial struct {
@@ -75,12 +81,14 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err = errors.Join(err, problem); err != nil {
 		return err
 	}
+	info.accepted = true
+	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
 	m, err := open(host.Config{Catalog: catalog.With(more, ignore), ReadOnly: true, Explain: true})
 	if err != nil {
 		return err
 	}
 	defer func() { info.Warnings = append(info.Warnings, keep(m, request)...) }()
-	observed, err := m.Observe(ctx)
+	observed, err := observe(ctx, m)
 	if err != nil {
 		return err
 	}
@@ -108,7 +116,7 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
 		Persistent:        persistentOf(o.Tree),
 		Settings:          settingsOf(o.Tree, o),
-		Packages:          Enabling{Manager: o.Enabler.Manager, Enabler: orNull(o.Enabler.Installed)},
+		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed)},
 		Debuggers:         debuggersOf(o),
 		Auditors:          []Verdict{},
 		Container:         orNull(e.Container),

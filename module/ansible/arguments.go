@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"sort"
 	"strconv"
@@ -113,6 +114,8 @@ func convert(o schema.Option, value any) (any, error) {
 		converted, problem = toBool(value)
 	case "list":
 		converted, problem = toList(value)
+	case "path":
+		converted = toPath(value)
 	default:
 		converted = toStr(value)
 	}
@@ -128,6 +131,20 @@ func toStr(value any) string {
 		return ""
 	}
 	return pythonStr(value)
+}
+
+// toPath replaces variables and the home directory in front, as os.path.expandvars and expanduser do.
+func toPath(value any) string {
+	text := os.Expand(toStr(value), func(name string) string {
+		if v, set := os.LookupEnv(name); set {
+			return v
+		}
+		return "$" + name
+	})
+	if home := os.Getenv("HOME"); home != "" && (text == "~" || strings.HasPrefix(text, "~/")) {
+		text = home + text[1:]
+	}
+	return text
 }
 
 func toInt(value any) (int64, string) {

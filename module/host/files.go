@@ -31,7 +31,11 @@ func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 
 // SysctlTree reads every file that a loader of sysctl.d(5) may read.
 func (h *Host) SysctlTree() (sysctld.Tree, error) {
-	commandLine, err := os.ReadFile(h.path(sysctld.CommandLine))
+	var commandLine []byte
+	var err error
+	if !h.image { // its next boot has another one
+		commandLine, err = os.ReadFile(h.path(sysctld.CommandLine))
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -189,8 +193,12 @@ func (h *Host) libraryVersion(name string) int {
 func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
 	own := map[string]ptrace.OwnFile{}
 	for _, name := range ptrace.OwnFiles {
-		info, err := os.Lstat(h.path(name))
-		if errors.Is(err, fs.ErrNotExist) {
+		place, err := h.beside(name)
+		var info fs.FileInfo
+		if err == nil {
+			info, err = os.Lstat(place)
+		}
+		if nobodyOpens(err) {
 			continue
 		}
 		if err != nil {
@@ -199,7 +207,7 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
 		if !info.Mode().IsRegular() {
 			return nil, nil, fmt.Errorf("read %s: not a regular file, and not made by this module: remove it", name)
 		}
-		content, err := os.ReadFile(h.path(name))
+		content, err := os.ReadFile(place) // #nosec G304 -- ours
 		if err != nil {
 			return nil, nil, err
 		}
@@ -207,8 +215,12 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
 	}
 	var left []string
 	for _, dir := range []string{path.Dir(sysctld.Conf), sysctld.Dirs[0], sysctld.Dirs[1], sysctld.Dirs[2]} {
-		found, err := filepath.Glob(h.path(path.Join(dir, tempPrefix+"*"+tempSuffix)))
-		if err != nil {
+		place, err := h.beside(path.Join(dir, tempPrefix+"*"+tempSuffix))
+		var found []string
+		if err == nil {
+			found, err = filepath.Glob(place)
+		}
+		if err != nil && !nobodyOpens(err) {
 			return nil, nil, err
 		}
 		for _, name := range found {
@@ -224,9 +236,29 @@ func ownedByUs(info fs.FileInfo) bool {
 	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
 }
 
+// beside returns where a file lies that may be a link itself, in a directory that links may lead to.
+func (h *Host) beside(name string) (string, error) {
+	dir, err := h.inside(path.Dir(name))
+	return filepath.Join(dir, path.Base(name)), err
+}
+
+// place returns where a file lies whose directory is a link nowhere on the way, which is what we write to.
+func (h *Host) place(name string) (string, error) {
+	dir := path.Dir(name)
+	resolved, err := h.resolve(dir)
+	if err == nil && resolved != dir {
+		err = fmt.Errorf("%s is not a directory: it is a link to %s, which cannot be trusted in its place", h.path(dir), h.path(resolved))
+	}
+	return h.path(name), err
+}
+
 // directory opens the directory of a file of ours, which it makes if need be, and refuses one that others control.
 func (h *Host) directory(name string) (*os.Root, error) {
-	dir := h.path(path.Dir(name))
+	place, err := h.place(name)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(place)
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // #nosec G301 -- as every loader needs it
 		return nil, err
 	}
@@ -235,7 +267,7 @@ func (h *Host) directory(name string) (*os.Root, error) {
 	case err != nil:
 		return nil, err
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is not a directory: a link or file in its place cannot be trusted", dir)
+		return nil, fmt.Errorf("%s is not a directory: a file in its place cannot be trusted", dir)
 	case !onlyOurs(info):
 		return nil, fmt.Errorf("%s can be written by others than root (mode %s): chown root and chmod go-w it first", dir, info.Mode())
 	}

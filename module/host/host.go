@@ -6,7 +6,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,7 +22,9 @@ import (
 
 // Host is one machine, or in tests a tree that looks like one.
 type Host struct {
-	root    string
+	root string
+	// image: what lies below root is the tree of an image being built. The running kernel is not its own, nor are the locks.
+	image   bool
 	catalog schema.Catalog
 	distro  schema.Distribution
 	manager packageManager
@@ -42,6 +43,8 @@ type Host struct {
 type packageManager interface {
 	// String returns the manager's name, ptrace.None where packages are left alone.
 	String() string
+	// Sealed says why no package can be changed here, "" where they can.
+	Sealed() string
 	// Knows tells whether there is a database of what is installed, though packages may be left alone.
 	Knows() bool
 	// Installed returns those of the names that are installed, in their order.
@@ -68,23 +71,71 @@ type Config struct {
 	ReadOnly bool
 	// Explain: what was observed will have to be explained.
 	Explain bool
+	// Root is where the tree of an image lies that is being built, "" or / for the running host.
+	Root string
+	// Backend is the name of the package manager to use, "" for the distribution's own.
+	Backend string
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
 }
 
 // New returns the host whose files are below root.
 func New(root string, c Config) (*Host, error) {
-	h := &Host{root: root, catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain}
+	h := &Host{root: root, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain}
 	release, err := h.osRelease()
 	if err != nil {
 		return nil, err
 	}
-	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
-	manager := packages.Find(h.root, h.distro.Managers)
+	manager, err := h.findManager(c.Backend)
+	if err != nil {
+		return nil, err
+	}
 	manager.ReadOnly, manager.LockTimeout = c.ReadOnly, c.LockTimeout
 	h.manager = manager
 	return h, nil
+}
+
+// NewImage returns the tree of an image that is being built. Whoever can write to its directories, or to those above, could
+// have us write elsewhere.
+func NewImage(c Config) (*Host, error) {
+	root, err := filepath.EvalSymlinks(c.Root)
+	if err != nil {
+		return nil, fmt.Errorf("open the root: %w", err)
+	}
+	if c.Root = root; root == "/" {
+		return New(root, c)
+	}
+	for dir := root; dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Lstat(dir)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("open the root: %w", err)
+		case !info.IsDir():
+			return nil, fmt.Errorf("open the root: %s is not a directory", dir)
+		case !ownedByUs(info) || info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+			return nil, fmt.Errorf("open the root: %s can be written by others than root (mode %s): chown root and chmod go-w it first", dir, info.Mode())
+		}
+	}
+	if _, err := os.Stat(filepath.Join(root, "etc")); err != nil {
+		return nil, fmt.Errorf("open the root: %w: this is no tree of a system, or it is not mounted", err)
+	}
+	return New(root, c)
+}
+
+// findManager finds the package manager: the distribution's, or the one that was asked for.
+func (h *Host) findManager(backend string) (packages.Manager, error) {
+	if backend == "" {
+		return packages.Find(h.root, h.distro.Managers, h.root == "/" && h.distro.Name != "")
+	}
+	if backend == ptrace.None {
+		return packages.Find(h.root, nil, false)
+	}
+	manager, err := packages.Find(h.root, []string{backend}, false)
+	if err == nil && !manager.Is(backend) {
+		err = fmt.Errorf("use %s as package manager: its program or its database is not here: leave backend out to have the host's own", backend)
+	}
+	return manager, err
 }
 
 // path returns where a file of the host lies.
@@ -95,9 +146,13 @@ func (h *Host) osRelease() (map[string]string, error) {
 	var content []byte
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		var err error
-		if content, err = os.ReadFile(h.path(name)); err == nil {
+		var inside string
+		if inside, err = h.inside(name); err == nil {
+			content, err = os.ReadFile(inside) // #nosec G304 -- inside of the root
+		}
+		if err == nil {
 			break
-		} else if !errors.Is(err, fs.ErrNotExist) {
+		} else if !nobodyOpens(err) {
 			return nil, err
 		}
 	}
@@ -126,6 +181,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if h.explain {
 		h.requirers = ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
+	h.findLoaders()
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
@@ -153,13 +209,21 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		o.KernelDefault = &scope
 	}
 	o.Enabler = ptrace.Enabler{
-		Manager: h.manager.String(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
+		Manager: h.manager.String(), Sealed: h.manager.Sealed(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
-	installed, err := found()
+	handBuilt, err := h.handBuilt(programs)
 	if err != nil {
 		return o, err
 	}
-	return o, h.classify(installed, names, programs, &o)
+	installed, err := found()
+	h.classify(installed, names, &o)
+	o.Debuggers = append(o.Debuggers, handBuilt...)
+	return o, err
+}
+
+// findLoaders finds out which versions of the loaders will read the files.
+func (h *Host) findLoaders() {
+	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 }
 
 // ask begins to ask a question, and returns where the answer will be.
@@ -177,9 +241,8 @@ func ask[T any](question func() (T, error)) func() (T, error) {
 	}
 }
 
-// classify tells the enabler, debuggers and tracers among the installed packages, and adds the debuggers that are there as
-// programs.
-func (h *Host) classify(installed []packages.Installed, names, programs []string, o *ptrace.Observed) error {
+// classify tells the enabler, debuggers and tracers among the installed packages.
+func (h *Host) classify(installed []packages.Installed, names []string, o *ptrace.Observed) {
 	for _, p := range installed {
 		switch {
 		case slices.Contains(h.distro.Enablers, p.Name):
@@ -192,24 +255,49 @@ func (h *Host) classify(installed []packages.Installed, names, programs []string
 			o.Tracers = append(o.Tracers, p.Name)
 		}
 	}
+}
+
+// handBuilt returns the debuggers that are there as programs.
+func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
+	var found []ptrace.Debugger
 	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
 	if !h.manager.Knows() {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
 	for _, dir := range dirs {
+		place, err := h.inside(dir)
+		if nobodyOpens(err) {
+			continue
+		}
 		for _, name := range programs {
 			file := filepath.Join(dir, name)
-			info, err := os.Stat(h.path(file))
-			switch {
-			case errors.Is(err, fs.ErrNotExist):
-			case err != nil:
-				return fmt.Errorf("look for the debugger %s: %w", file, err)
-			case info.Mode().IsRegular() && info.Mode()&0o111 != 0:
-				o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: name, Path: file})
+			is := false
+			if err == nil {
+				is, err = h.isProgram(filepath.Join(place, name), file)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("look for the debugger %s: %w", file, err)
+			}
+			if is {
+				found = append(found, ptrace.Debugger{Name: name, Path: file})
 			}
 		}
 	}
-	return nil
+	return found, nil
+}
+
+// isProgram tells whether a place has a program, or a link to one that does not lead out of the root.
+func (h *Host) isProgram(place, file string) (bool, error) {
+	info, err := os.Lstat(place)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if place, err = h.inside(file); err == nil {
+			info, err = os.Lstat(place)
+		}
+	}
+	if nobodyOpens(err) {
+		return false, nil
+	}
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0, err
 }
 
 // packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where

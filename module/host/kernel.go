@@ -19,6 +19,9 @@ const yamaFile = "/proc/sys/kernel/yama/ptrace_scope"
 
 // yamaPtraceScope reads the value in the running kernel, nil on a kernel without Yama.
 func (h *Host) yamaPtraceScope() (*ptrace.Scope, error) {
+	if h.image {
+		return nil, nil //nolint:nilnil // no kernel runs it
+	}
 	content, err := os.ReadFile(h.path(yamaFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // absent is an answer here, and not an error

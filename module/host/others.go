@@ -137,7 +137,11 @@ const ufwFile = "/etc/ufw/sysctl.conf"
 
 // ufw returns what ufw's own file sets, nil where that is nothing. ufw has procps read it.
 func (h *Host) ufw() (*sysctld.Setting, error) {
-	content, err := os.ReadFile(h.path(ufwFile))
+	inside, err := h.inside(ufwFile)
+	var content []byte
+	if err == nil {
+		content, err = os.ReadFile(inside) // #nosec G304 -- inside of the root
+	}
 	if nobodyOpens(err) {
 		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
 	}

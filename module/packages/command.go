@@ -11,13 +11,19 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // outputLimit bounds what is kept of a program's output; the longest real answer is some ten kilobytes.
 const outputLimit = 1 << 20
 
-// environment is all that a program gets of ours: a fixed locale to read its words, and nothing a user controls.
-var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb"}
+// environment is all that a program gets of ours: a fixed locale to read its words, nothing a user controls, and for Debian
+// that nobody is there to answer, and that no service is to be restarted.
+var environment = []string{
+	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb",
+	"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1",
+}
 
 // result is how a program ended.
 type result struct {
@@ -36,9 +42,19 @@ func (r result) lastLines() string {
 	return strings.Join(lines[max(0, len(lines)-4):], " | ")
 }
 
+// lineWith returns the first line that has a text in it, "" where none does.
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
 // execute runs a program to its end. It is an error if it cannot be started, is ended by a signal, or outlives the
 // deadline; its exit code is none. With readOnly, whatever it writes is thrown away.
-func execute(ctx context.Context, readOnly bool, deadline time.Duration, program string, args ...string) (result, error) {
+func (m Manager) execute(ctx context.Context, readOnly bool, deadline time.Duration, program string, args ...string) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...) // #nosec G204 -- a fixed path, and arguments that were checked
@@ -53,12 +69,14 @@ func execute(ctx context.Context, readOnly bool, deadline time.Duration, program
 	cmd.WaitDelay = 10 * time.Second
 	start := cmd.Start
 	if readOnly {
-		start = func() error { return inThrowawayView(cmd.Start) }
+		start = func() error { return inThrowawayView(m.root, cmd.Start) }
 	}
+	began := time.Now()
 	if err := start(); err != nil {
 		return result{}, fmt.Errorf("run %s: %w", program, err)
 	}
 	err := cmd.Wait()
+	hclog.FromContext(ctx).Debug("ran", "program", program, "args", args, "code", cmd.ProcessState.ExitCode(), "took", time.Since(began))
 	r := result{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever of the group did not listen

@@ -3,31 +3,44 @@
 package packages
 
 import (
+	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"strings"
 )
 
 // The managers of the dnf family. Weak dependencies are left out and unused packages left in: nothing but the enabler
 // is to be touched.
-var dnfFamily = []Manager{
-	{
-		Name: "dnf5", program: "/usr/bin/dnf5", rpm: "/usr/bin/rpm",
-		ask:     []string{"install", "--assumeno", "--setopt=install_weak_deps=False"},
+var (
+	dnf5 = Manager{
+		Name: "dnf5", program: "/usr/bin/dnf5", database: &rpmDatabase, atRoot: dnfRoot,
+		ask: []string{"install", "--assumeno", "--setopt=install_weak_deps=False"}, read: readDNF,
+		removal: Manager.rpmRemoval,
 		install: []string{"install", "--assumeyes", "--setopt=install_weak_deps=False"},
 		remove:  []string{"remove", "--assumeyes", "--no-autoremove"},
-		read:    readDNF,
-	},
-	{
-		Name: "dnf", program: "/usr/bin/dnf", rpm: "/usr/bin/rpm",
-		ask:     []string{"install", "--assumeno", "--setopt=install_weak_deps=False"},
-		install: []string{"install", "--assumeyes", "--setopt=install_weak_deps=False"},
-		remove:  []string{"remove", "--assumeyes", "--noautoremove"},
-		read:    readDNF,
-	},
-}
+		mark:    []string{"mark", "--assumeyes", "weak"},
+		asked:   Manager.dnf5Asked,
+	}
+	dnf = Manager{
+		Name: "dnf", program: "/usr/bin/dnf", database: &rpmDatabase, atRoot: dnfRoot,
+		ask: []string{"install", "--assumeno", "--setopt=install_weak_deps=False", exitOnLock}, read: readDNF,
+		removal: Manager.rpmRemoval,
+		install: []string{"install", "--assumeyes", "--setopt=install_weak_deps=False", exitOnLock},
+		remove:  []string{"remove", "--assumeyes", "--noautoremove", exitOnLock},
+		mark:    []string{"mark", "remove", exitOnLock},
+		asked:   Manager.dnfAsked,
+		// It would wait for ever. 200 is documented; rpm's own words come where somebody else than dnf has its lock.
+		busy: func(r result) bool {
+			return r.code == 200 || strings.Contains(r.stdout+r.stderr, "can't create transaction lock")
+		},
+	}
+)
 
-// errNotOffered is the answer that no repository has what was asked for.
-var errNotOffered = errors.New("not offered")
+// Without scriptlets: the enabler's sets the value of the kernel that happens to run.
+var dnfRoot = []string{"--installroot=", "--setopt=tsflags=noscripts"}
+
+const exitOnLock = "--setopt=exit_on_lock=True"
 
 // readDNF returns the names of all packages that a transaction of dnf or dnf5 would touch, from the table that both
 // print below its header: a line at the margin that ends in a colon opens a section, one that is set in by one blank is
@@ -35,7 +48,14 @@ var errNotOffered = errors.New("not offered")
 func readDNF(r result) ([]string, error) {
 	table, _, summarised := strings.Cut(r.stdout, "\nTransaction Summary")
 	if !summarised {
-		if strings.Contains(r.stdout+r.stderr, "No match for argument") || strings.Contains(r.stdout+r.stderr, "Unable to find a match") {
+		said := r.stdout + "\n" + r.stderr
+		// With skip_if_unavailable such a repository is passed over, and what it offers nobody knows.
+		for _, words := range []string{"Failed to download metadata", ">>> "} {
+			if line := lineWith(said, words); line != "" {
+				return nil, errors.New(strings.TrimPrefix(line, ">>> "))
+			}
+		}
+		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
 			return nil, errNotOffered
 		}
 		return nil, errors.New(r.lastLines())
@@ -62,4 +82,56 @@ func readDNF(r result) ([]string, error) {
 		return nil, errors.New("the transaction names no package: " + r.lastLines())
 	}
 	return names, nil
+}
+
+// dnf5State is where dnf5 notes why a package is there.
+const dnf5State = "/usr/lib/sysimage/libdnf5/packages.toml"
+
+// dnf5Asked reads its notes, which are quick to read; where they say nothing that we understand, it asks dnf5 itself.
+func (m Manager) dnf5Asked(ctx context.Context, name string) (bool, error) {
+	content, err := os.ReadFile(m.under(dnf5State))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	if reason := readPackagesTOML(string(content), name); reason != "" {
+		return reason == "User", nil
+	}
+	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"--quiet", "--cacheonly", "repoquery", "--installed", "--qf", "%{name} %{reason}\n"}, name)
+	if err != nil {
+		return false, err
+	}
+	return readReason(r, name)
+}
+
+// readPackagesTOML reads a line for each package: "name.arch" = {reason = "User"}.
+func readPackagesTOML(content, name string) string {
+	for line := range strings.Lines(content) {
+		key, value, _ := strings.Cut(line, "=")
+		key = strings.Trim(strings.TrimSpace(key), `"`)
+		if dot := strings.LastIndexByte(key, '.'); dot > 0 && key[:dot] == name {
+			_, reason, _ := strings.Cut(value, `"`)
+			reason, _, _ = strings.Cut(reason, `"`)
+			return reason
+		}
+	}
+	return ""
+}
+
+// dnfAsked asks dnf itself: its notes are in a database that only it can read.
+func (m Manager) dnfAsked(ctx context.Context, name string) (bool, error) {
+	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"--quiet", "--cacheonly", exitOnLock, "repoquery", "--installed", "--qf", "%{name} %{reason}"}, name)
+	if err != nil {
+		return false, err
+	}
+	return readReason(r, name)
+}
+
+// readReason reads a line for the package: its name and a reason.
+func readReason(r result, name string) (bool, error) {
+	for line := range strings.Lines(r.stdout) {
+		if found, reason, _ := strings.Cut(strings.TrimSpace(line), " "); found == name {
+			return strings.EqualFold(reason, "user"), nil
+		}
+	}
+	return false, errors.New("ask dnf why " + name + " is installed: " + r.lastLines())
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Debian's package database: deb-status in dpkg(1). Reading it is quicker than to start who reads it.
@@ -20,6 +19,19 @@ const (
 	dpkgProgram  = "/usr/bin/dpkg"
 	dpkgSearcher = "/usr/bin/dpkg-query"
 )
+
+var dpkgDatabase = database{
+	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, atRoot: rootOption,
+	installed: func(m Manager, _ context.Context, names []string) ([]Installed, error) {
+		all, err := m.dpkgPackages()
+		return installedOf(all, names), err
+	},
+	owners: Manager.dpkgOwners, unchanged: Manager.dpkgUnchanged,
+	requirers: func(m Manager, _ context.Context, names []string) (map[string][]string, error) {
+		all, err := m.dpkgPackages()
+		return requirersOf(all, names), err
+	},
+}
 
 // paragraph is what the status file says about an installed package.
 type paragraph struct {
@@ -87,17 +99,22 @@ func dependencies(value string) []string {
 	return names
 }
 
-// dpkgPackages reads the database once: nothing here changes it.
-var dpkgPackages = sync.OnceValues(func() ([]paragraph, error) {
-	content, err := os.ReadFile(dpkgStatus)
-	if err != nil {
-		return nil, err
+// dpkgPackages reads the database.
+func (m Manager) dpkgPackages() ([]paragraph, error) {
+	m.memory.Lock()
+	defer m.memory.Unlock()
+	if m.memory.paragraphs != nil {
+		return m.memory.paragraphs, nil
 	}
-	return readStatus(string(content))
-})
+	content, err := os.ReadFile(m.under(dpkgStatus))
+	if err == nil {
+		m.memory.paragraphs, err = readStatus(string(content))
+	}
+	return m.memory.paragraphs, err
+}
 
-// dpkgInstalled returns those of the names that are installed, in their order.
-func dpkgInstalled(all []paragraph, names []string) []Installed {
+// installedOf returns those of the names that are installed, in their order.
+func installedOf(all []paragraph, names []string) []Installed {
 	var installed []Installed
 	for _, name := range names {
 		if i := slices.IndexFunc(all, func(p paragraph) bool { return p.name == name }); i >= 0 {
@@ -107,8 +124,8 @@ func dpkgInstalled(all []paragraph, names []string) []Installed {
 	return installed
 }
 
-// dpkgRequirers returns for each of the packages the installed ones that depend on it, and those that depend on those.
-func dpkgRequirers(all []paragraph, names []string) map[string][]string {
+// requirersOf returns for each of the packages the installed ones that depend on it, and those that depend on those.
+func requirersOf(all []paragraph, names []string) map[string][]string {
 	requirers := map[string][]string{}
 	for level := 0; level < requirersDepth && len(names) > 0; level++ {
 		var next []string
@@ -139,7 +156,7 @@ func (m Manager) dpkgOwners(ctx context.Context, files []string) (map[string]str
 		}
 	}
 	if len(searched) < len(files) {
-		all, err := dpkgPackages()
+		all, err := m.dpkgPackages()
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +171,7 @@ func (m Manager) dpkgOwners(ctx context.Context, files []string) (map[string]str
 	if searched == nil {
 		return owners, nil
 	}
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, dpkgSearcher, append([]string{"--search", "--"}, searched...)...)
+	r, err := m.query(ctx, dpkgSearcher, append([]string{"--search", "--"}, searched...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +196,7 @@ func readSearch(r result, files []string, owners map[string]string) error {
 
 // dpkgUnchanged tells whether a package's file has the content that it came with. dpkg prints what rpm does.
 func (m Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, error) {
-	r, err := execute(ctx, m.ReadOnly, queryDeadline, dpkgProgram, "--verify", "--", owner)
+	r, err := m.query(ctx, dpkgProgram, "--verify", "--", owner)
 	if err != nil {
 		return false, err
 	}

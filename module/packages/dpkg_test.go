@@ -47,10 +47,10 @@ func TestReadStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(dpkgInstalled(all, []string{"gdb", "elfutils", "rpm", "none"})); got != "[{elfutils 0.190-1.1} {rpm 4.18}]" {
+	if got := fmt.Sprint(installedOf(all, []string{"gdb", "elfutils", "rpm", "none"})); got != "[{elfutils 0.190-1.1} {rpm 4.18}]" {
 		t.Errorf("installed: %s", got)
 	}
-	if got := fmt.Sprint(dpkgRequirers(all, []string{"elfutils", "gdb"})); got != "map[debugedit:[rpm] elfutils:[debugedit rpm]]" {
+	if got := fmt.Sprint(requirersOf(all, []string{"elfutils", "gdb"})); got != "map[debugedit:[rpm] elfutils:[debugedit rpm]]" {
 		t.Errorf("requirers: %s", got)
 	}
 	if got := all[0].conffiles; !slices.Equal(got, []string{"/etc/sysctl.conf", "/etc/sysctl.d/10-ptrace.conf"}) {
@@ -65,15 +65,15 @@ func TestReadStatus(t *testing.T) {
 
 // TestAgainstDpkg holds what we read against what dpkg-query says of this machine.
 func TestAgainstDpkg(t *testing.T) {
-	m := Find("/", nil)
-	if !m.dpkg {
+	m, err := Find("/", []string{"apt"}, false)
+	if err != nil || m.Name != "apt" {
 		t.Skip("this machine has no dpkg, so nobody can judge")
 	}
 	want, err := exec.Command(dpkgSearcher, "-W", "-f", "${db:Status-Abbrev}|${Package}|${Version}\n").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := dpkgPackages()
+	all, err := m.dpkgPackages()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func FuzzReadStatus(f *testing.F) {
 		if (err == nil) != (len(all) > 0) {
 			t.Errorf("%d packages, error %v", len(all), err)
 		}
-		dpkgRequirers(all, []string{"a", "c"})
+		requirersOf(all, []string{"a", "c"})
 	})
 }
 

@@ -9,110 +9,209 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"hardening.yama/module/ptrace"
 )
 
-// Manager is a package manager of the host, and how to ask it.
+// Manager is a package manager of the host, and how to ask it: a row of the table.
 type Manager struct {
 	// Name is the manager's, ptrace.None where packages are left alone.
 	Name string
 	// ReadOnly throws away whatever the manager writes while it is asked, for check mode.
 	ReadOnly bool
-	// LockTimeout is how long another user of the package database is waited for.
+	// LockTimeout is how long another user of the package manager is waited for.
 	LockTimeout time.Duration
 
-	program              string // absolute: no PATH decides what runs as root
-	rpm                  string
-	dpkg                 bool // the host has Debian's package database
-	ask, install, remove []string
-	read                 func(result) ([]string, error) // the names a transaction would touch
+	sealed   string // why no package can be installed or removed here, "" where they can
+	root     string // of the tree it is about, absolute
+	program  string // absolute: no PATH decides what runs as root
+	database *database
+	memory   *memory
+	// atRoot are the manager's own options for another root, which is put behind those that end in =. Without any it has none.
+	atRoot []string
+	// What a transaction to install would touch is asked by ask, and read by read. Where nothing is offered, complete says
+	// whether that can be believed.
+	ask      []string
+	read     func(result) ([]string, error)
+	complete func(Manager, context.Context) error
+	// removal returns what a removal would take along.
+	removal func(Manager, context.Context, string) ([]string, error)
+	// install and remove are done; then mark, where install alone would make the package one that a person asked for.
+	install, remove, mark []string
+	// asked tells whether a person asked for an installed package. Without it that is not known, and nobody did.
+	asked func(Manager, context.Context, string) (bool, error)
+	// busy tells from an answer that somebody else is using the manager; fine, besides 0, are exit codes of success.
+	busy func(result) bool
+	fine []int
 }
 
-const (
-	askDeadline         = 3 * time.Minute
-	transactionDeadline = 15 * time.Minute
+// database knows what is installed: a row of another table, since managers share them.
+type database struct {
+	// files: where one of them is there, and not empty, the database is in use.
+	files []string
+	// program is what must be there to ask it, and atRoot its options for another root.
+	program string
+	atRoot  []string
+
+	installed func(Manager, context.Context, []string) ([]Installed, error)
+	owners    func(Manager, context.Context, []string) (map[string]string, error)
+	unchanged func(Manager, context.Context, string, string) (bool, error)
+	requirers func(Manager, context.Context, []string) (map[string][]string, error)
+	// wait waits until nobody else has the database, where the managers do not.
+	wait func(Manager, context.Context) error
+}
+
+// memory is what was read of a database, until a transaction changes it.
+type memory struct {
+	sync.Mutex
+	paragraphs []paragraph
+}
+
+func (m *memory) forget() {
+	m.Lock()
+	defer m.Unlock()
+	m.paragraphs = nil
+}
+
+// Installed is an installed package.
+type Installed struct{ Name, Version string }
+
+// managers are all that can be driven; databases are all that can be read, whoever fills them.
+var (
+	managers  = []Manager{dnf5, dnf, zypper, apt, pacman, apk}
+	databases = []*database{&dpkgDatabase, &rpmDatabase, &alpmDatabase, &apkDatabase}
 )
 
-// Find returns the first of the named managers that the host has below a root. Only the running host's can be asked.
-func Find(root string, names []string) Manager {
-	if root != "/" {
-		return Manager{Name: ptrace.None}
+// How long a manager may take. Strings, so that a test can build the program with less patience (-ldflags -X).
+var (
+	askPatience         = "3m"
+	transactionPatience = "15m"
+)
+
+func patience(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err)
 	}
+	return d
+}
+
+// queryDeadline is for programs that only read the database.
+const queryDeadline = time.Minute
+
+// Names returns the names of all managers.
+func Names() []string {
+	names := make([]string, 0, len(managers))
+	for _, m := range managers {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// Find returns the first of the named managers that there is for the tree below a root, or none, and the database of what
+// is installed there. The program is always the running host's: nothing of another tree is run. With expected, the host is of
+// a distribution that has one of them, and a database that is missing is an error.
+func Find(root string, names []string, expected bool) (Manager, error) {
+	found := Manager{Name: ptrace.None}
 	for _, name := range names {
-		i := slices.IndexFunc(dnfFamily, func(m Manager) bool { return m.Name == name })
-		if i >= 0 && executable(dnfFamily[i].program) && executable(dnfFamily[i].rpm) {
-			return dnfFamily[i]
+		i := slices.IndexFunc(managers, func(m Manager) bool { return m.Name == name })
+		if i >= 0 && executable(managers[i].program) && managers[i].database.usable(root) {
+			found = managers[i]
+			break
 		}
 	}
-	return Manager{Name: ptrace.None, dpkg: executable(dpkgProgram) && executable(dpkgSearcher)}
+	for _, d := range databases {
+		if found.database == nil && d.usable(root) {
+			found.database = d
+		}
+	}
+	if expected && found.database == nil {
+		for _, m := range managers {
+			if slices.Contains(names, m.Name) && executable(m.program) {
+				return found, fmt.Errorf("look for the package database of %s: none of %s is there", m.Name, strings.Join(m.database.files, ", "))
+			}
+		}
+	}
+	found.root, found.memory = root, &memory{}
+	found.seal()
+	return found, nil
 }
 
 // String returns the manager's name.
 func (m Manager) String() string { return m.Name }
 
-// Knows tells whether there is a database of what is installed, though packages may be left alone.
-func (m Manager) Knows() bool { return m.rpm != "" || m.dpkg }
+// Is tells whether it is the named manager, though the host may be an image's.
+func (m Manager) Is(name string) bool {
+	return slices.ContainsFunc(managers, func(row Manager) bool { return row.Name == name && row.program == m.program })
+}
+
+// Sealed says why no package can be installed or removed here, though there is a manager; "" where they can.
+func (m Manager) Sealed() string { return m.sealed }
+
+func (d *database) usable(root string) bool {
+	return executable(d.program) &&
+		slices.ContainsFunc(d.files, func(file string) bool { return filled(filepath.Join(root, file)) })
+}
 
 func executable(program string) bool {
 	info, err := os.Stat(program)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// Installed returns those of the names that are installed. Without a manager that is none.
+// filled tells whether there is a file with something in it, or a directory.
+func filled(file string) bool {
+	info, err := os.Stat(file)
+	return err == nil && (info.IsDir() || info.Size() > 0)
+}
+
+// Knows tells whether there is a database of what is installed, though packages may be left alone.
+func (m Manager) Knows() bool { return m.database != nil }
+
+// Installed returns those of the names that are installed, in their order. Without a database that is none.
 func (m Manager) Installed(ctx context.Context, names []string) ([]Installed, error) {
-	if m.dpkg {
-		all, err := dpkgPackages()
-		return dpkgInstalled(all, names), err
-	}
 	if !m.Knows() || len(names) == 0 {
 		return nil, nil
 	}
-	return m.rpmInstalled(ctx, names)
+	return m.database.installed(m, ctx, names)
 }
 
 // Owners returns the package of each of the files that has one, changed or not.
 func (m Manager) Owners(ctx context.Context, files []string) (map[string]string, error) {
-	if m.dpkg {
-		return m.dpkgOwners(ctx, files)
-	}
-	if !m.Knows() {
+	if !m.Knows() || len(files) == 0 {
 		return map[string]string{}, nil
 	}
-	return m.rpmOwners(ctx, files)
+	return m.database.owners(m, ctx, files)
 }
 
 // Unchanged tells whether a package's file has the content that it came with.
 func (m Manager) Unchanged(ctx context.Context, owner, file string) (bool, error) {
-	if m.dpkg {
-		return m.dpkgUnchanged(ctx, owner, file)
-	}
-	return m.rpmUnchanged(ctx, owner, file)
+	return m.database.unchanged(m, ctx, owner, file)
 }
 
 // Requirers returns for each of the packages the installed ones that require it, and those that require those.
 func (m Manager) Requirers(ctx context.Context, names []string) (map[string][]string, error) {
-	if m.dpkg {
-		all, err := dpkgPackages()
-		return dpkgRequirers(all, names), err
-	}
 	if !m.Knows() || len(names) == 0 {
 		return map[string][]string{}, nil
 	}
-	return m.rpmRequirers(ctx, names)
+	return m.database.requirers(m, ctx, names)
 }
+
+// errNotOffered is the answer that no repository has what was asked for.
+var errNotOffered = errors.New("not offered")
 
 // Offer asks what the repositories offer under any of the names, the first that they do. It never fails: a question
 // without an answer is told as its cause.
 func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
+	if m.sealed != "" {
+		return ptrace.Offer{Cause: m.sealed}
+	}
 	for _, name := range names {
-		r, err := execute(ctx, m.ReadOnly, askDeadline, m.program, append(slices.Clone(m.ask), name)...)
-		if err != nil {
-			return ptrace.Offer{Cause: err.Error()}
-		}
-		touched, err := m.read(r)
+		touched, err := m.touched(ctx, name)
 		if errors.Is(err, errNotOffered) {
 			continue
 		}
@@ -126,18 +225,59 @@ func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
 	return ptrace.Offer{}
 }
 
-// Removal asks what removing a package would take along. Like Offer it never fails.
-func (m Manager) Removal(ctx context.Context, name string) ptrace.Removal {
-	with, err := m.rpmRemoval(ctx, name)
+// touched returns the names of all packages that an installation would touch.
+func (m Manager) touched(ctx context.Context, name string) ([]string, error) {
+	r, err := m.run(ctx, m.ReadOnly, askPatience, m.ask, name)
 	if err != nil {
-		return ptrace.Removal{Cause: err.Error()}
+		return nil, err
 	}
-	return ptrace.Removal{With: with}
+	touched, err := m.read(r)
+	if errors.Is(err, errNotOffered) && m.complete != nil {
+		if err := m.complete(m, ctx); err != nil {
+			return nil, err
+		}
+	}
+	return touched, err
+}
+
+// Removal asks what removing a package would take along, and whether a person asked for it. Like Offer it never fails.
+func (m Manager) Removal(ctx context.Context, name string) ptrace.Removal {
+	if m.sealed != "" {
+		return ptrace.Removal{Cause: m.sealed}
+	}
+	with, err := m.removal(m, ctx, name)
+	if err != nil {
+		return ptrace.Removal{Cause: fmt.Sprintf("%s remove %s: %v", m.Name, name, err)}
+	}
+	removal := ptrace.Removal{With: with}
+	if m.asked != nil {
+		if removal.Asked, err = m.asked(m, ctx, name); err != nil {
+			return ptrace.Removal{Cause: fmt.Sprintf("ask why %s is installed: %v", name, err)}
+		}
+	}
+	return removal
 }
 
 // Install installs a package, and Remove removes it. They are done when the package database says so.
 func (m Manager) Install(ctx context.Context, name string) error {
-	return m.transact(ctx, m.install, name, true)
+	err := m.transact(ctx, m.install, name, true)
+	var nevertheless *ptrace.DoneNevertheless
+	if m.mark == nil || err != nil && !errors.As(err, &nevertheless) {
+		return err
+	}
+	return errors.Join(err, m.markInstalled(ctx, name))
+}
+
+// markInstalled notes that nobody asked for a package by name.
+func (m Manager) markInstalled(ctx context.Context, name string) error {
+	r, err := m.run(ctx, false, transactionPatience, m.mark, name)
+	if err == nil && r.code != 0 {
+		err = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(m.mark), name), " "), r.code, r.lastLines())
+	}
+	if err != nil {
+		return &ptrace.DoneNevertheless{Cause: err}
+	}
+	return nil
 }
 
 // Remove is the opposite of Install.
@@ -147,25 +287,81 @@ func (m Manager) Remove(ctx context.Context, name string) error {
 
 func (m Manager) transact(ctx context.Context, args []string, name string, want bool) error {
 	for attempt := 1; ; attempt++ {
-		if err := m.waitForDatabase(ctx); err != nil {
-			return err
+		if m.database.wait != nil {
+			if err := m.database.wait(m, ctx); err != nil {
+				return err
+			}
 		}
-		r, err := execute(ctx, false, transactionDeadline, m.program, append(slices.Clone(args), name)...)
+		r, failure := m.run(ctx, false, transactionPatience, args, name)
+		m.memory.forget()
+		// Whatever the manager says, or however it ended: its database tells what came of it.
+		installed, err := m.Installed(context.WithoutCancel(ctx), []string{name})
 		if err != nil {
-			return err
+			return errors.Join(failure, err)
 		}
-		installed, err := m.Installed(ctx, []string{name})
-		if err != nil {
-			return err
-		}
-		if r.code == 0 && (len(installed) > 0) == want {
+		done, success := (len(installed) > 0) == want, r.code == 0 || slices.Contains(m.fine, r.code)
+		if failure == nil && done && success {
 			return nil
 		}
+		if failure == nil {
+			failure = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(args), name), " "), r.code, r.lastLines())
+		} else {
+			attempt = attempts
+		}
+		if done {
+			return &ptrace.DoneNevertheless{Cause: failure}
+		}
 		// Somebody may have taken the database between our look and the manager's; not all of them say so.
-		if attempt == attempts || r.code == 0 {
-			return fmt.Errorf("%s %s %s: exit code %d: %s", m.Name, args[0], name, r.code, r.lastLines())
+		if attempt == attempts || success {
+			return failure
 		}
 	}
 }
 
 const attempts = 2
+
+// run runs the manager, and again for as long as it says that somebody else is using it.
+func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args []string, name string) (result, error) {
+	args = append(m.rootArgs(m.atRoot), args...)
+	if name != "" {
+		args = append(args, name)
+	}
+	for until := time.Now().Add(m.LockTimeout); ; time.Sleep(500 * time.Millisecond) {
+		r, err := m.execute(ctx, readOnly, patience(deadline), m.program, args...)
+		if err != nil || m.busy == nil || !m.busy(r) {
+			return r, err
+		}
+		if err := ctx.Err(); err != nil {
+			return r, err
+		}
+		if time.Now().After(until) {
+			return r, fmt.Errorf("wait for %s: another process has been using it for %s: wait for it to end, or raise lock_timeout: %s",
+				m.Name, m.LockTimeout, r.lastLines())
+		}
+	}
+}
+
+// rootArgs returns what tells a program about another root, by options of its own.
+func (m Manager) rootArgs(options []string) []string {
+	args := []string{}
+	if m.root == "/" {
+		return args
+	}
+	for _, option := range options {
+		if strings.HasSuffix(option, "=") {
+			option += m.root
+		}
+		args = append(args, option)
+	}
+	return args
+}
+
+var rootOption = []string{"--root="}
+
+// query asks a program that only reads the database.
+func (m Manager) query(ctx context.Context, program string, args ...string) (result, error) {
+	return m.execute(ctx, m.ReadOnly, queryDeadline, program, append(m.rootArgs(m.database.atRoot), args...)...)
+}
+
+// under returns where a file of the tree lies.
+func (m Manager) under(file string) string { return filepath.Join(m.root, file) }

@@ -15,19 +15,22 @@ import (
 	"time"
 )
 
-// Installed is an installed package.
-type Installed struct{ Name, Version string }
-
-const queryDeadline = time.Minute
-
-// query asks the rpm database.
-func (m Manager) query(ctx context.Context, args ...string) (result, error) {
-	return execute(ctx, m.ReadOnly, queryDeadline, m.rpm, args...)
+// rpm's database: of dnf, zypper, and what they make images of. It lies where the distribution put it.
+var rpmDatabase = database{
+	files: []string{
+		"/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite",
+		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
+	},
+	program: rpmProgram, atRoot: rootOption,
+	installed: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
+	wait: Manager.waitForDatabase,
 }
+
+const rpmProgram = "/usr/bin/rpm"
 
 // rpmInstalled returns those of the names that are installed, in the order of the names.
 func (m Manager) rpmInstalled(ctx context.Context, names []string) ([]Installed, error) {
-	r, err := m.query(ctx, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	r, err := m.query(ctx, rpmProgram, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +39,7 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) ([]Installed,
 
 // rpmOwners returns the package of each of the files that has one, changed or not.
 func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
-	if len(files) == 0 {
-		return map[string]string{}, nil
-	}
-	r, err := m.query(ctx, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
+	r, err := m.query(ctx, rpmProgram, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 	}
 	owners = map[string]string{}
 	for _, file := range files {
-		r, err := m.query(ctx, "-qf", "--qf", `%{NAME}\n`, "--", file)
+		r, err := m.query(ctx, rpmProgram, "-qf", "--qf", `%{NAME}\n`, "--", file)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 
 // rpmUnchanged tells whether a package's file has the content that it came with.
 func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
-	r, err := m.query(ctx, "-V", "--nodeps", "--noscripts", "--", owner)
+	r, err := m.query(ctx, rpmProgram, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
 		return false, err
 	}
@@ -93,7 +93,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 		for capability := range provider {
 			args = append(args, capability)
 		}
-		r, err := m.query(ctx, args...)
+		r, err := m.query(ctx, rpmProgram, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -110,7 +110,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 // rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than
 // the package manager: it is exact, quick, and needs no repository.
 func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.query(ctx, "-e", "--test", "--", name)
+	r, err := m.query(ctx, rpmProgram, "-e", "--test", "--", name)
 	if err != nil {
 		return nil, err
 	}
@@ -119,11 +119,11 @@ func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) 
 
 // waitForDatabase waits until no other process holds rpm's transaction lock. dnf5 would fail at once, without saying why.
 func (m Manager) waitForDatabase(ctx context.Context) error {
-	r, err := execute(ctx, false, queryDeadline, m.rpm, "--eval", "%{_rpmlock_path}")
+	r, err := m.execute(ctx, false, queryDeadline, rpmProgram, "--eval", "%{_rpmlock_path}")
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(strings.TrimSpace(r.stdout))
+	f, err := os.Open(m.under(strings.TrimSpace(r.stdout)))
 	if err != nil {
 		return nil // nobody has made the lock yet; if it is something else, the manager will say so
 	}

@@ -102,6 +102,12 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
+	// What we have masked ourselves is no person's wish any more: a removal that was ended leaves the manager's notes astray.
+	if r := o.Enabler.Removal; o.Enabler.Installed != "" && r != nil && r.Asked && len(o.ourMasks()) == 0 {
+		t.decision = Decision{Classic, "no debugger is installed, but a person asked for " + o.Enabler.Installed}
+		question, err := t.permit(d, o, base)
+		return t, question, err
+	}
 	t.decision = Decision{scope, "no debugger is installed"}
 	t.packageBecause = "it comes and goes with the debuggers, and none is installed"
 	t.setRuntime(scope, d, o)

@@ -128,8 +128,16 @@ func packaged(path, by string) func(*Observed) {
 
 func tumbleweed(o *Observed) {
 	startsAt1(o)
-	o.Enabler.Candidates = []string{"aaa_base-yama-enable-ptrace"}
+	o.Enabler.Manager, o.Enabler.Candidates = "zypper", []string{suse}
 	o.Enabler.DropIns = []string{"52-yama.conf"}
+}
+
+const suse = "aaa_base-yama-enable-ptrace"
+
+// suseEnabler is openSUSE's package, whose drop-in ignores errors.
+func suseEnabler(o *Observed) {
+	o.Enabler.Installed = suse
+	sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")(o)
 }
 
 func unknownDistribution(o *Observed) {
@@ -204,6 +212,11 @@ var hosts = []struct {
 		name: "Fedora 45, debugger removed, enabler and 0 left behind", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1), enabler(f45), kernel(0), removal()),
 		scope:    1, because: "no debugger is installed", actions: []string{"uninstall " + f45, setTo1},
+	},
+	{
+		name: "Fedora 45, no debugger, but a person asked for the enabler", desired: auto,
+		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Enabler.Removal = &Removal{Asked: true} }),
+		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable", actions: []string{floorTo1},
 	},
 	{
 		name: "Fedora 45, a hand-built gdb in /usr/local/bin", desired: auto,
@@ -507,21 +520,34 @@ var hosts = []struct {
 		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44), debuggers("gdb")),
 		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
 	},
-	// openSUSE's drop-in ignores errors, and its package is left alone here.
+	// openSUSE's drop-in ignores errors.
 	{
 		name: "openSUSE Tumbleweed, with the enabler", desired: restricted,
-		observed: observe(tumbleweed, kernel(0), sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")),
+		observed: observe(tumbleweed, kernel(0), suseEnabler, removal()),
 		scope:    1, because: "state is restricted, and restricted_scope is 1",
-		actions: []string{dropInTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
+		actions: []string{dropInTo1, "mask /etc/sysctl.d/52-yama.conf", "uninstall " + suse, setTo1},
 	},
 	{
 		name: "openSUSE Tumbleweed, with the enabler", desired: permissive,
-		observed: observe(tumbleweed, kernel(0), sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")),
+		observed: observe(tumbleweed, kernel(0), suseEnabler),
 		scope:    0, because: "state is permissive",
 	},
 	{
-		name: "openSUSE Tumbleweed, with gdb", desired: auto, observed: observe(tumbleweed, debuggers("gdb")),
-		scope: 0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+		name: "openSUSE Tumbleweed, with gdb", desired: auto,
+		observed: observe(tumbleweed, debuggers("gdb"), offer(Offer{Package: suse})),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, "install " + suse, setTo0},
+	},
+	{
+		name: "openSUSE MicroOS, with gdb: /usr changes in snapshots only", desired: auto,
+		observed: observe(tumbleweed, debuggers("gdb"), offer(Offer{Cause: "/usr is read-only here"})),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: /usr is read-only here",
+	},
+	{
+		name: "openSUSE MicroOS, with the enabler in its image", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Cause: "/usr is read-only here"} }),
+		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
+		warning: suse + " stays and is masked: /usr is read-only here",
 	},
 	// Ubuntu's procps has a conffile that says 1.
 	{
@@ -623,7 +649,9 @@ func settle(o Observed, actions []Action) Observed {
 		after.Own[k] = v
 	}
 	after.Others = maps.Clone(o.Others)
-	after.Enabler.Removal = nil // asked again, if need be
+	if r := o.Enabler.Removal; r != nil && r.With != nil {
+		after.Enabler.Removal = nil // noted in our file, so that nobody is asked again
+	}
 	for _, a := range actions {
 		switch a.Kind {
 		case File:

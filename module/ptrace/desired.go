@@ -57,4 +57,8 @@ type Desired struct {
 	// IgnoreMissingYama is the option yama_missing set to ignore.
 	IgnoreMissingYama bool
 	LockTimeout       time.Duration
+	// Root is where the tree lies that is meant, / for the running host.
+	Root string
+	// Backend is the package manager to use, "" for the distribution's own.
+	Backend string
 }

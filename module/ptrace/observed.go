@@ -84,6 +84,8 @@ type Debugger struct {
 type Enabler struct {
 	// Manager is the package manager's name, None where packages are left alone on this host.
 	Manager string
+	// Sealed says why no package can be installed or removed here, empty where they can.
+	Sealed string
 	// Candidates are the names the package may have here, none where the distribution has no such package.
 	Candidates []string
 	// DropIns are the names of the drop-ins that such packages carry.
@@ -112,6 +114,8 @@ type Offer struct {
 type Removal struct {
 	// With are other packages that would go along.
 	With []string
+	// Asked tells that a person asked for it: the manager has it not as a dependency.
+	Asked bool
 	// Cause says why the question has no answer.
 	Cause string
 }

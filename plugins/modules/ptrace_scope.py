@@ -74,6 +74,12 @@ options:
     type: list
     elements: str
     default: []
+  catalog:
+    description:
+      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
+        module knows. docs/catalog.md of the collection shows what it may say.
+      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+    type: path
   conflicts:
     description:
       - What to do about settings of others that would win over the one of this module, and with O(state=restricted) about
@@ -123,6 +129,21 @@ options:
       - How many seconds to wait for another run of this module on the same host, and for a package manager that is busy.
     type: int
     default: 60
+  root:
+    description:
+      - The root of a mounted tree, for an image that is being built.
+      - Only what is persistent counts then, and the running kernel is left alone. Packages are asked for and installed by
+        this host's package manager with its own option for another root (dnf5, dnf, zypper, pacman and apk have one), without
+        scriptlets where it can do without. With apt, or where the tree's manager is not on this host, drop-ins are used.
+      - Nobody but root may be able to write to the tree's directories.
+    type: path
+    default: /
+  backend:
+    description:
+      - The package manager to use, in place of the one that the distribution is known to have.
+      - V(none) leaves packages alone. Debuggers are still found as packages where there is a database of them.
+    type: str
+    choices: [dnf5, dnf, zypper, apt, pacman, apk, none]
 attributes:
   check_mode:
     description: Can run in check mode and return what it would do, without writing anything to the host.
@@ -136,8 +157,13 @@ attributes:
     platforms: linux
 notes:
   - Needs root on the host, so use C(become). Check mode works for an ordinary user as far as the files can be read.
-  - Packages are managed with dnf5 and dnf. On other hosts the module leaves packages alone and works with drop-ins. It
-    finds debuggers as packages where there is rpm's or dpkg's database, and as programs.
+  - Packages are managed with dnf5, dnf, zypper, apt, pacman or apk. On hosts that boot images (rpm-ostree, bootc,
+    transactional-update) and where C(/usr) is read-only, packages are left alone and the module works in C(/etc).
+  - apt and pacman are asked for what their lists of repositories say as they lie. To fetch them anew is left to whoever
+    maintains the host.
+  - What is done and why is in the system's log, as with Ansible's own modules, in check mode, too. In the journal its fields
+    begin with C(PTRACE_SCOPE_). Free text and names among the options are not logged. With C(no_log), or C(no_target_syslog),
+    nothing is.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
   - The first task of a host sends the program. Root keeps it there, as C(/var/cache/hardening.yama/ptrace_scope-)I(SHA-256),
     so that later tasks are one command. With the variable C(hardening_yama_cache=false) nothing is kept, and nothing that
@@ -261,9 +287,15 @@ packages:
   type: dict
   contains:
     manager:
-      description: The package manager in use, V(none) where the module leaves packages alone on this host.
+      description:
+        - The package manager in use, V(none) where the module leaves packages alone on this host.
+        - V(rpm-ostree), V(bootc) and V(transactional-update) are recognised and never driven.
       type: str
       sample: dnf5
+    read_only:
+      description: Why no package can be installed or removed on this host, for instance because it boots images. V(null) where they can.
+      type: str
+      sample: null
     enabler:
       description: The installed package whose drop-in sets 0, or V(null).
       type: str
@@ -432,6 +464,12 @@ diff:
       description: The text after.
       type: str
       sample: "1\n"
+log:
+  description: The lines of the log, with what was asked of the package manager, by which program and for how long.
+  returned: with C(-vvv), unless C(no_log) is set
+  type: list
+  elements: str
+  sample: ["[DEBUG] decide: scope=1 because=\"no debugger is installed\" actions=0"]
 warnings:
   description: What an administrator should know besides.
   returned: when there are any

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+)
+
+// pacman's database of what is installed: a directory for each package, libalpm(3). What is installed is in their names, so that
+// no program needs to be started.
+var alpmDatabase = database{
+	files: []string{alpmLocal}, program: pacmanProgram, atRoot: []string{"--sysroot="},
+	installed: Manager.alpmInstalled, owners: Manager.alpmOwners, unchanged: Manager.alpmUnchanged, requirers: Manager.alpmRequirers,
+}
+
+const (
+	alpmLocal     = "/var/lib/pacman/local"
+	pacmanProgram = "/usr/bin/pacman"
+)
+
+// alpmEntry returns the package and version that a directory stands for: name-version-release.
+func alpmEntry(directory string) (Installed, bool) {
+	release := strings.LastIndexByte(directory, '-')
+	if release < 0 {
+		return Installed{}, false
+	}
+	version := strings.LastIndexByte(directory[:release], '-')
+	if version <= 0 {
+		return Installed{}, false
+	}
+	return Installed{directory[:version], directory[version+1:]}, true
+}
+
+func (m Manager) alpmEntries() ([]string, error) {
+	directory, err := os.Open(m.under(alpmLocal))
+	if err != nil {
+		return nil, err
+	}
+	defer directory.Close() //nolint:errcheck // only read
+	entries, err := directory.Readdirnames(-1)
+	if err == nil && len(entries) == 0 {
+		err = errors.New("read " + alpmLocal + ": it names no installed package")
+	}
+	return entries, err
+}
+
+func (m Manager) alpmInstalled(_ context.Context, names []string) ([]Installed, error) {
+	entries, err := m.alpmEntries()
+	if err != nil {
+		return nil, err
+	}
+	versions := map[string]string{}
+	for _, entry := range entries {
+		if p, ok := alpmEntry(entry); ok {
+			versions[p.Name] = p.Version
+		}
+	}
+	var installed []Installed
+	for _, name := range names {
+		if version, there := versions[name]; there {
+			installed = append(installed, Installed{name, version})
+		}
+	}
+	return installed, nil
+}
+
+// readDesc returns the lists of a package's desc file: a name between percent signs, a line for each value, an empty line.
+func readDesc(content string) map[string][]string {
+	lists := map[string][]string{}
+	name := ""
+	for line := range strings.Lines(content) {
+		line = strings.TrimSpace(line)
+		if key, ok := between(line, "%", "%"); ok {
+			name = key
+		} else if line != "" && name != "" {
+			lists[name] = append(lists[name], line)
+		}
+	}
+	return lists
+}
+
+func (m Manager) alpmDesc(entry string) (map[string][]string, error) {
+	content, err := os.ReadFile(m.under(alpmLocal + "/" + entry + "/desc"))
+	return readDesc(string(content)), err
+}
+
+// pacmanAsked tells whether a person asked for a package: pacman notes where it came as a dependency.
+func (m Manager) pacmanAsked(_ context.Context, name string) (bool, error) {
+	entries, err := m.alpmEntries()
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range entries {
+		if p, ok := alpmEntry(entry); ok && p.Name == name {
+			desc, err := m.alpmDesc(entry)
+			return !slices.Equal(desc["REASON"], []string{"1"}), err
+		}
+	}
+	return false, nil
+}
+
+// alpmRequirers returns for each of the packages the installed ones that depend on it, and those that depend on those.
+func (m Manager) alpmRequirers(_ context.Context, names []string) (map[string][]string, error) {
+	entries, err := m.alpmEntries()
+	if err != nil {
+		return nil, err
+	}
+	var all []paragraph
+	for _, entry := range entries {
+		if _, ok := alpmEntry(entry); !ok {
+			continue
+		}
+		desc, err := m.alpmDesc(entry)
+		if err != nil {
+			return nil, err
+		}
+		p := paragraph{name: strings.Join(desc["NAME"], "")}
+		for _, dependency := range desc["DEPENDS"] {
+			p.depends = append(p.depends, withoutVersion(dependency))
+		}
+		all = append(all, p)
+	}
+	return requirersOf(all, names), nil
+}
+
+// withoutVersion returns the name in a dependency like name>=1.
+func withoutVersion(dependency string) string {
+	if end := strings.IndexAny(dependency, "<>=~"); end >= 0 {
+		return dependency[:end]
+	}
+	return dependency
+}
+
+func (m Manager) alpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+	r, err := m.query(ctx, pacmanProgram, append([]string{"--query", "--owns", "--"}, files...)...)
+	if err != nil {
+		return nil, err
+	}
+	return readOwns(r, m.under, files)
+}
+
+// readOwns reads a line for each file: who owns it, or that nobody does, or that there is none.
+func readOwns(r result, under func(string) string, files []string) (map[string]string, error) {
+	owners := map[string]string{}
+	said := strings.Split(r.stdout+"\n"+r.stderr, "\n")
+	for _, file := range files {
+		answered := false
+		for _, line := range said {
+			line = strings.TrimSpace(line)
+			if rest, ok := strings.CutPrefix(line, under(file)+" is owned by "); ok {
+				owners[file], _, _ = strings.Cut(rest, " ")
+				answered = true
+			}
+			answered = answered || line == "error: No package owns "+under(file) ||
+				strings.HasPrefix(line, "error: failed to find '"+file+"'") || strings.HasPrefix(line, "error: failed to read file '"+under(file)+"'")
+		}
+		if !answered {
+			return nil, errors.New("ask pacman who owns " + file + ": " + r.lastLines())
+		}
+	}
+	return owners, nil
+}
+
+func (m Manager) alpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
+	r, err := m.query(ctx, pacmanProgram, "--query", "--check", "--check", "--", owner)
+	if err != nil {
+		return false, err
+	}
+	return readCheck(r, owner, m.under(file))
+}
+
+// readCheck reads what differs of a package's files, and the sum at the end.
+func readCheck(r result, owner, file string) (bool, error) {
+	if !strings.Contains(r.stdout, owner+": ") || !strings.Contains(r.stdout, " total files, ") {
+		return false, errors.New("ask pacman whether " + file + " was changed: " + r.lastLines())
+	}
+	for line := range strings.Lines(r.stdout + "\n" + r.stderr) {
+		_, difference, found := strings.Cut(strings.TrimSpace(line), owner+": "+file+" (")
+		if found && (strings.HasPrefix(difference, "Size") || strings.Contains(difference, "checksum")) {
+			return false, nil
+		}
+	}
+	return true, nil
+}

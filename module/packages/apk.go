@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path"
+	"slices"
+	"strings"
+)
+
+// apk, Alpine's, by apk(8). What it installs by name is in its world: what a person asked for.
+var apk = Manager{
+	Name: "apk", program: apkProgram, database: &apkDatabase, atRoot: rootOption,
+	ask: []string{"add", "--simulate", "--no-progress", "--no-interactive"}, read: readAPK,
+	removal: Manager.apkRemoval,
+	install: []string{"add", "--no-progress", "--no-interactive"},
+	remove:  []string{"del", "--no-progress", "--no-interactive"},
+	busy: func(r result) bool {
+		return r.code != 0 && strings.Contains(r.stderr+r.stdout, "Unable to lock database")
+	},
+}
+
+var apkDatabase = database{
+	files: []string{apkInstalledFiles[0], apkInstalledFiles[1]}, program: apkProgram, atRoot: rootOption,
+	installed: Manager.apkInstalled, owners: Manager.apkOwners, unchanged: Manager.apkUnchanged, requirers: Manager.apkRequirers,
+}
+
+// apkInstalledFiles is where the database may lie: it moved with apk 3.
+var apkInstalledFiles = [2]string{"/usr/lib/apk/db/installed", "/lib/apk/db/installed"}
+
+const apkProgram = "/sbin/apk"
+
+// readAPK returns the names of all packages that a simulated transaction would touch: (1/2) Installing name (version).
+func readAPK(r result) ([]string, error) {
+	var names []string
+	for line := range strings.Lines(r.stdout) {
+		fields := strings.Fields(line)
+		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") && !slices.Contains(names, fields[2]) {
+			names = append(names, fields[2])
+		}
+	}
+	said := r.stdout + "\n" + r.stderr
+	switch {
+	case strings.Contains(said, "WARNING: "): // of a repository that cannot be read
+		return nil, errors.New(lineWith(said, "WARNING: "))
+	case r.code != 0 && strings.Contains(said, " (no such package)"):
+		return nil, errNotOffered
+	case r.code != 0 || names == nil:
+		return nil, errors.New(r.lastLines())
+	}
+	return names, nil
+}
+
+// apkRemoval returns the other packages that a removal would touch, or keep it.
+func (m Manager) apkRemoval(ctx context.Context, name string) ([]string, error) {
+	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"del", "--simulate", "--no-progress", "--no-interactive"}, name)
+	if err != nil {
+		return nil, err
+	}
+	return readAPKRemoval(r, name)
+}
+
+// readAPKRemoval reads who keeps a package, a line each below a heading, or what else would go.
+func readAPKRemoval(r result, name string) ([]string, error) {
+	if _, kept, found := strings.Cut(r.stdout, "are not removed due to:\n"); found {
+		var with []string
+		for line := range strings.Lines(kept) {
+			if who, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
+				with = append(with, strings.Fields(who)...)
+			}
+		}
+		if with == nil {
+			return nil, errors.New(r.lastLines())
+		}
+		return with, nil
+	}
+	touched, err := readAPK(r)
+	return slices.DeleteFunc(touched, func(n string) bool { return n == name }), err
+}
+
+// apkPackage is what the database says about an installed package.
+type apkPackage struct {
+	paragraph
+	files []string
+}
+
+// readAPKInstalled reads the database: a paragraph for each package, a letter and a colon before each value.
+func readAPKInstalled(content string) ([]apkPackage, error) {
+	var all []apkPackage
+	for text := range strings.SplitSeq(content, "\n\n") {
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		var p apkPackage
+		directory := ""
+		for line := range strings.SplitSeq(text, "\n") {
+			key, value, _ := strings.Cut(line, ":")
+			switch key {
+			case "P":
+				p.name = value
+			case "V":
+				p.version = value
+			case "D":
+				for dependency := range strings.FieldsSeq(value) {
+					p.depends = append(p.depends, withoutVersion(dependency))
+				}
+			case "F":
+				directory = value
+			case "R":
+				p.files = append(p.files, path.Join("/", directory, value))
+			}
+		}
+		if p.name == "" {
+			return nil, errors.New("read apk's database: a paragraph without a name: " + strings.TrimSpace(text)[:min(60, len(strings.TrimSpace(text)))])
+		}
+		all = append(all, p)
+	}
+	if all == nil {
+		return nil, errors.New("read apk's database: it names no installed package")
+	}
+	return all, nil
+}
+
+func (m Manager) apkPackages() ([]apkPackage, error) {
+	content, err := os.ReadFile(m.under(apkInstalledFiles[0]))
+	if errors.Is(err, os.ErrNotExist) {
+		content, err = os.ReadFile(m.under(apkInstalledFiles[1]))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readAPKInstalled(string(content))
+}
+
+func (m Manager) apkParagraphs() ([]paragraph, error) {
+	all, err := m.apkPackages()
+	paragraphs := make([]paragraph, 0, len(all))
+	for _, p := range all {
+		paragraphs = append(paragraphs, p.paragraph)
+	}
+	return paragraphs, err
+}
+
+func (m Manager) apkInstalled(_ context.Context, names []string) ([]Installed, error) {
+	all, err := m.apkParagraphs()
+	return installedOf(all, names), err
+}
+
+func (m Manager) apkRequirers(_ context.Context, names []string) (map[string][]string, error) {
+	all, err := m.apkParagraphs()
+	return requirersOf(all, names), err
+}
+
+func (m Manager) apkOwners(_ context.Context, files []string) (map[string]string, error) {
+	all, err := m.apkPackages()
+	owners := map[string]string{}
+	for _, p := range all {
+		for _, file := range files {
+			if slices.Contains(p.files, file) {
+				owners[file] = p.name
+			}
+		}
+	}
+	return owners, err
+}
+
+// apkUnchanged asks what differs in a file's directory: U before the path of each that was changed.
+func (m Manager) apkUnchanged(ctx context.Context, _, file string) (bool, error) {
+	r, err := m.query(ctx, apkProgram, "audit", path.Dir(file))
+	if err != nil {
+		return false, err
+	}
+	if r.code != 0 {
+		return false, errors.New("ask apk whether " + file + " was changed: " + r.lastLines())
+	}
+	return !slices.Contains(strings.Split(r.stdout, "\n"), "U "+strings.TrimPrefix(file, "/")), nil
+}

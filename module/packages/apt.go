@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// apt. The lists of what repositories offer are read as they lie: to fetch them anew is the administrator's.
+var apt = Manager{
+	Name: "apt", program: "/usr/bin/apt-get", database: &dpkgDatabase,
+	ask: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, read: readAPT, complete: Manager.aptComplete,
+	removal: Manager.aptRemoval,
+	install: append([]string{"install", "--no-install-recommends", "--no-remove", "--mark-auto"}, aptUnattended...),
+	remove:  append([]string{"remove", "--no-auto-remove"}, aptUnattended...),
+	asked:   Manager.aptAsked,
+	busy: func(r result) bool {
+		return r.code == 100 && (strings.Contains(r.stderr, "Could not get lock") || strings.Contains(r.stderr, "Unable to acquire the dpkg frontend lock"))
+	},
+}
+
+// aptUnattended: nobody answers, a conffile stays as it is, and what apt starts stays in its process group.
+var aptUnattended = []string{
+	"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Use-Pty=false",
+}
+
+// readAPT returns the names of all packages that a simulated transaction would touch: a line each, which begins with what
+// would be done to it.
+func readAPT(r result) ([]string, error) {
+	var names []string
+	for line := range strings.Lines(r.stdout) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || !slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, fields[0]) {
+			continue
+		}
+		name, _, _ := strings.Cut(fields[1], ":")
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	absent := lineWith(r.stderr, "E: Unable to locate package") != "" ||
+		strings.Contains(r.stderr, "has no installation candidate") && !strings.Contains(r.stdout, "is a virtual package provided by")
+	switch {
+	case r.code == 100 && absent:
+		return nil, errNotOffered
+	case r.code != 0 || names == nil:
+		return nil, errors.New(r.lastLines())
+	}
+	return names, nil
+}
+
+// aptComplete returns an error where apt has no list to find a package in.
+func (m Manager) aptComplete(context.Context) error {
+	lists, err := filepath.Glob(m.under("/var/lib/apt/lists/*_Packages*"))
+	if err == nil && lists == nil {
+		err = errors.New("apt has no lists of what repositories offer: apt-get update fetches them")
+	}
+	return err
+}
+
+// aptRemoval returns the other packages that a removal would touch.
+func (m Manager) aptRemoval(ctx context.Context, name string) ([]string, error) {
+	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"remove", "--quiet", "--simulate", "--no-auto-remove"}, name)
+	if err != nil {
+		return nil, err
+	}
+	touched, err := readAPT(r)
+	return slices.DeleteFunc(touched, func(n string) bool { return n == name }), err
+}
+
+// aptStates is where apt notes which packages came as dependencies.
+const aptStates = "/var/lib/apt/extended_states"
+
+func (m Manager) aptAsked(_ context.Context, name string) (bool, error) {
+	content, err := os.ReadFile(m.under(aptStates))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return !readExtendedStates(string(content), name), nil
+}
+
+// readExtendedStates tells whether a package came as a dependency: a paragraph for each that apt has a note of.
+func readExtendedStates(content, name string) bool {
+	current := ""
+	for line := range strings.Lines(content) {
+		field, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		switch {
+		case field == "Package":
+			current = value
+		case field == "Auto-Installed" && current == name:
+			return value == "1"
+		}
+	}
+	return false
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"os"
+	"syscall"
+)
+
+// Hosts whose packages come with an image. The first row whose file is there names who makes it.
+var imageHosts = []struct {
+	name, file string
+	also       string // "" or a program that must be there, too
+	why        string
+}{
+	{name: "bootc", file: "/run/ostree-booted", also: "/usr/bin/bootc", why: "this host boots an image (bootc), so packages come with the next one"},
+	{name: "rpm-ostree", file: "/run/ostree-booted", why: "this host boots an image (ostree), so packages come with the next one: nothing is layered on it"},
+}
+
+// snapshotter is the program of hosts whose /usr only changes in a new snapshot, for the next boot.
+const snapshotter = "/usr/sbin/transactional-update"
+
+// seal says whether, and why, no package can be changed in the tree. Its database still can be asked.
+func (m *Manager) seal() {
+	for _, host := range imageHosts {
+		if _, err := os.Stat(m.under(host.file)); err == nil && (host.also == "" || executable(m.under(host.also))) {
+			m.Name, m.sealed = host.name, host.why
+			return
+		}
+	}
+	sealed := readOnlyFileSystem(m.under("/usr"))
+	switch {
+	case sealed && executable(m.under(snapshotter)):
+		m.Name = "transactional-update"
+		m.sealed = "/usr is read-only here and changes in a new snapshot only (transactional-update), for the next boot"
+	case m.program == "":
+	case sealed:
+		m.sealed = "/usr is mounted read-only"
+	case m.root != "/" && m.atRoot == nil:
+		m.sealed = m.Name + " has no option for another root"
+	}
+}
+
+// readOnlyFileSystem tells whether a file system is mounted read-only, which statfs(2) says. Where it cannot be asked, it is
+// found out by writing.
+func readOnlyFileSystem(file string) bool {
+	const readOnly = 1 // ST_RDONLY
+	var fs syscall.Statfs_t
+	return syscall.Statfs(file, &fs) == nil && fs.Flags&readOnly != 0
+}
