@@ -85,13 +85,13 @@ def take_turns(top, rtt, pipelining, repetitions, plain=False):
     return lines
 
 
-def side_by_side(top, rtts, pipelinings, repetitions, rounds):
+def side_by_side(top, repetitions, rounds):
     lines = []
-    for pipelining in pipelinings:
-        lines += take_turns(top, rtts[0], pipelining, 1, plain=True)
+    for pipelining in (False, True):
+        lines += take_turns(top, RTTS[0], pipelining, 1, plain=True)
     for number in range(rounds):
-        for rtt in rtts:
-            for pipelining in pipelinings:
+        for rtt in RTTS:
+            for pipelining in (False, True):
                 lines += take_turns(top, rtt, pipelining, repetitions)
         print('    side by side: round %d of %d' % (number + 1, rounds), flush=True)
     return lines
@@ -109,8 +109,8 @@ def summary(lines):
     rows = []
     for rtt, pipelining in sorted(set((line['rtt'], line['pipelining']) for line in lines)):
         for subject in SUBJECTS:
-            timed = groups(lines, rtt=rtt, pipelining=pipelining, subject=subject, plain=False)
             plain = groups(lines, pipelining=pipelining, subject=subject, plain=True)
+            timed = groups(lines, rtt=rtt, pipelining=pipelining, subject=subject, plain=False) or plain
             row = {'rtt': rtt, 'pipelining': pipelining, 'subject': subject, 'measured': len(timed)}
             for key in ('ms', 'commands', 'turns'):
                 row[key] = round(statistics.median(sum(line[key] for line in group) for group in timed), 1)
@@ -253,10 +253,10 @@ def measure(top, smoke):
     """Return all of it. The smoke takes less of everything."""
     found = conditions()
     if smoke:
-        found['tasks'] = summary(side_by_side(top, RTTS[:1], (True,), 1, 1))
-        found['fleet'] = fleet(top, 4, 1)
+        found['tasks'] = summary(take_turns(top, RTTS[0], True, 1, plain=True))
+        found['fleet'] = fleet(top, 3, 1)
     else:
-        found['tasks'] = summary(side_by_side(top, RTTS, (False, True), 4, 3))
+        found['tasks'] = summary(side_by_side(top, 4, 3))
         found['processor'] = processor(top, 2)
         found['fleet'] = fleet(top, FLEET, 1)
     return found
