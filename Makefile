@@ -73,12 +73,14 @@ scenarios: ## only the scenarios on machines with a real kernel
 	@scripts/test scenarios
 
 .PHONY: bench
-bench: ## measure against rpm -q: a steady-state run on the lab's machine, ptrace_scope_info on one with 2,000 packages
+bench: ## measure tasks against what else could be used (docs/speed.md), and the program against rpm -q and dpkg-query
 	@scripts/setup test
 	@$(MAKE) --no-print-directory build
+	@scripts/bench-tasks
 	@scripts/bench-steady
 	@scripts/bench-info
 	@scripts/debian bench
+	@scripts/fleet bench
 
 .PHONY: pin
 pin: ## make requirements.txt from requirements.in

@@ -5,23 +5,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/ptrace"
+	"hardening.yama/schema"
 )
-
-// isPackageName tells what a debugger may be called: a name that no package manager takes for an option or a pattern.
-func isPackageName(name string) bool {
-	for i, r := range name {
-		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-		if !letter && (i == 0 || !strings.ContainsRune("+._-", r)) {
-			return false
-		}
-	}
-	return name != ""
-}
 
 // desiredFrom turns checked arguments into what is desired, and refuses what the options cannot say alone.
 func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
@@ -48,7 +39,7 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 		ProveByAttach:     str("verify") == "attach",
 		IgnoreMissingYama: str("yama_missing") == "ignore",
 		LockTimeout:       time.Duration(number("lock_timeout")) * time.Second,
-		Root:              str("root"),
+		Root:              path.Clean(str("root")),
 		Backend:           str("backend"),
 	}
 	switch {
@@ -77,7 +68,7 @@ func namesIn(v ansible.Values, option string) (names []string, err error) {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		if !isPackageName(name) {
+		if !schema.IsPackageName(name) {
 			err = errors.Join(err, fmt.Errorf("value of %s must be names of packages or programs, got: %q", option, name))
 		}
 		names = append(names, name)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/host"
 	"hardening.yama/module/ptrace"
@@ -23,7 +25,10 @@ type Info struct {
 	*Situation
 	Proof      Proof    `json:"proof,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
+	Log        []string `json:"log,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
+
+	accepted bool // the arguments were
 }
 
 // Situation are the keys that an answer has once the host was observed.
@@ -80,12 +85,14 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err != nil {
 		return err
 	}
+	info.accepted = true
+	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
 	m, err := open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
 	if err != nil {
 		return err
 	}
 	defer func() { info.Warnings = append(info.Warnings, leave(m, request)...) }()
-	observed, err := m.Observe(ctx)
+	observed, err := observe(ctx, m)
 	if err != nil {
 		return err
 	}

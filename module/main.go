@@ -10,14 +10,16 @@ import (
 	"os/signal"
 	"syscall"
 
+	"hardening.yama/module/ansible"
 	"hardening.yama/module/attach"
+	"hardening.yama/module/logs"
 )
 
 func main() {
 	attach.Serve(os.Args)
 	// A run that is asked to stop puts back what it changed.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args, openHost, os.Stdout)
+	code := run(ctx, ansible.CommandLine(), openHost, logs.Here(), os.Stdout)
 	stop()
 	os.Exit(code)
 }

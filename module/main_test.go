@@ -14,8 +14,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"hardening.yama/module/ansible"
 	"hardening.yama/module/attach"
 	"hardening.yama/module/host"
+	"hardening.yama/module/logs"
 	"hardening.yama/schema"
 )
 
@@ -24,10 +26,10 @@ func TestMain(m *testing.M) {
 	attach.Serve(os.Args)
 	if os.Getenv(asProgram) != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
-		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
+		os.Exit(run(context.Background(), ansible.CommandLine(), openTree, logs.Places{Root: os.Getenv("ROOT")}, os.Stdout))
 	}
 	testscript.Main(m, map[string]func(){"ptrace_scope": func() {
-		os.Exit(run(context.Background(), os.Args, openTree, os.Stdout))
+		os.Exit(run(context.Background(), ansible.CommandLine(), openTree, logs.Places{Root: os.Getenv("ROOT")}, os.Stdout))
 	}})
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/ptrace"
 	"hardening.yama/module/sysctld"
@@ -24,11 +26,15 @@ type Report struct {
 	Proof      Proof    `json:"proof,omitempty"`
 	RolledBack []Action `json:"rolled_back,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
+	Log        []string `json:"log,omitempty"`
 	Diff       []Diff   `json:"diff,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
 
 	done []ptrace.Action
 	plan ptrace.Plan
+	root string // / where it is about the running host
+	// failures are those of the package manager that the policy has a way around.
+	failures []string
 }
 
 // Findings are the keys that a report has once the host was observed.
@@ -173,6 +179,12 @@ func (r *Report) verified(p ptrace.Plan, o ptrace.Observed, check bool) {
 		r.Packages.Enabler = orNull(p.Installed)
 	}
 	r.Verified = len(p.Actions) == 0
+	for _, failure := range r.failures {
+		_, cause, _ := strings.Cut(failure, ": ")
+		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, cause) }) {
+			r.Warnings = append(r.Warnings, failure)
+		}
+	}
 }
 
 // proven notes what an attempt showed.
@@ -217,10 +229,11 @@ func (r *Report) rollBack(ctx context.Context, m machine, cause error) error {
 
 // putBack does one step back and notes it.
 func (r *Report) putBack(ctx context.Context, m machine, back ptrace.Action) error {
+	back.Because = "the run failed"
+	logAction(hclog.FromContext(ctx), "put back: ", back)
 	if err := m.Do(ctx, back); err != nil {
 		return fmt.Errorf("could not put back %s: %w: run the module again, it repairs this", back.Object, err)
 	}
-	back.Because = "the run failed"
 	r.RolledBack = append(r.RolledBack, actionOf(back))
 	return nil
 }
@@ -268,19 +281,22 @@ func (r *Report) note(a ptrace.Action) {
 // sentence says the outcome as a person would.
 func (r *Report) sentence(check bool) string {
 	would := map[bool]string{true: "would be ", false: "is "}[check && r.Changed]
-	now := "this kernel has no Yama"
+	now := "this kernel has no Yama, "
 	if after := r.Runtime.After; after != nil {
-		now = fmt.Sprintf("%s %s%d now", ptrace.Key, would, *after)
+		now = fmt.Sprintf("%s %s%d now, ", ptrace.Key, would, *after)
 	}
 	boot := "nothing sets it at boot"
 	if p := r.Persistent.After; p.Boot != nil {
 		boot = fmt.Sprintf("the next boot sets %d", *p.Boot)
 	}
+	if r.root != "/" {
+		now = "below " + r.root + " "
+	}
 	done := map[bool]string{true: fmt.Sprintf("%d changes", len(r.done)), false: "nothing to change"}[r.Changed]
 	if len(r.done) == 1 {
 		done = "1 change"
 	}
-	return fmt.Sprintf("%s: %s, %s (%s): %s", r.State, now, boot, done, r.Decision.Because)
+	return fmt.Sprintf("%s: %s%s (%s): %s", r.State, now, boot, done, r.Decision.Because)
 }
 
 func actionOf(a ptrace.Action) Action {

@@ -11,9 +11,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/attach"
 	"hardening.yama/module/host"
+	"hardening.yama/module/logs"
 	"hardening.yama/module/ptrace"
 	"hardening.yama/schema"
 )
@@ -47,11 +50,15 @@ const passes = 4
 // answer is what a run prints: a Report, or an Info.
 type answer interface {
 	finish(request ansible.Request, err error)
+	// conclude logs how the run ended, and takes what the report is to have of the log.
+	conclude(log hclog.Logger, lines *logs.Lines)
 }
 
 // run is the program: args → desired → observe → decide → apply → verify → report. It returns the exit code.
-func run(ctx context.Context, args []string, open opener, stdout io.Writer) (code int) {
+func run(ctx context.Context, args []string, open opener, places logs.Places, stdout io.Writer) (code int) {
 	request, err := ansible.ReadRequest(args)
+	log, lines := openLog(request, places)
+	ctx = hclog.WithContext(ctx, log)
 	informs := strings.HasSuffix(request.Module, "_info")
 	report, info := &Report{}, &Info{}
 	var answer answer = report
@@ -63,6 +70,7 @@ func run(ctx context.Context, args []string, open opener, stdout io.Writer) (cod
 			err = fmt.Errorf("internal error: %v: please report it with this trace: %s", p, firstFrames(debug.Stack()))
 		}
 		answer.finish(request, err)
+		answer.conclude(log, lines)
 		if ansible.Reply(stdout, answer) != nil || err != nil {
 			code = 1
 		}
@@ -88,7 +96,11 @@ func checked(module schema.Module, request ansible.Request) (ansible.Values, sch
 		return nil, schema.Catalog{}, err
 	}
 	catalog, err := schema.LoadCatalog()
-	return values, catalog, err
+	if err != nil {
+		return nil, schema.Catalog{}, err
+	}
+	site, err := siteCatalog(values, request)
+	return values, catalog.Add(site), err
 }
 
 // reconcile makes the host as desired and fills the report on the way.
@@ -106,7 +118,9 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		return err
 	}
 	desired.Runtime = desired.Runtime && desired.Root == "/"
-	report.State = desired.State
+	report.State, report.root = desired.State, desired.Root
+	log := hclog.FromContext(ctx)
+	log.Info("Invoked with", loggable(schema.Scope, values)...)
 	m, err := open(host.Config{
 		Root:        desired.Root,
 		Backend:     desired.Backend,
@@ -126,16 +140,17 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		}
 		defer release()
 	}
-	observed, err := m.Observe(ctx)
+	observed, err := observe(ctx, m)
 	if err != nil {
 		return err
 	}
 	report.before(observed)
-	for range passes {
+	for pass := range passes {
 		plan, err := decide(ctx, m, desired, &observed)
 		if err != nil {
 			return report.rollBack(ctx, m, err)
 		}
+		logPlan(log, plan, pass > 0, request.Check)
 		report.planned(plan, observed)
 		if request.Check || len(plan.Actions) == 0 {
 			report.verified(plan, observed, request.Check)
@@ -180,9 +195,11 @@ func decide(ctx context.Context, m machine, d ptrace.Desired, o *ptrace.Observed
 		if err != nil || question == ptrace.NoQuestion {
 			return plan, err
 		}
+		began := time.Now()
 		if err := m.Answer(ctx, question, o); err != nil {
 			return plan, err
 		}
+		logAnswer(hclog.FromContext(ctx), question, o.Enabler, time.Since(began))
 	}
 }
 
@@ -193,12 +210,18 @@ func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Ac
 		if err := ctx.Err(); err != nil {
 			return errors.New("the run was asked to stop")
 		}
+		logAction(hclog.FromContext(ctx), "", a)
 		err := m.Do(ctx, a)
+		var nevertheless *ptrace.DoneNevertheless
 		switch {
 		case err == nil:
 			report.did(a)
+		case errors.As(err, &nevertheless):
+			report.did(a)
+			report.Warnings = append(report.Warnings, fmt.Sprintf("%s %s: it is done, but %v", a.Verb(), a.Object, err))
 		case a.Kind == ptrace.Package && d.Packages == ptrace.PackagesAuto && ctx.Err() == nil:
 			o.Enabler.Failed(a, err)
+			report.failures = append(report.failures, fmt.Sprintf("%s %s: %v", a.Verb(), a.Object, err))
 			return nil
 		default:
 			return fmt.Errorf("%s %s: %w", a.Verb(), a.Object, err)
@@ -207,9 +230,17 @@ func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Ac
 	return nil
 }
 
+// observe observes, and logs what counts.
+func observe(ctx context.Context, m machine) (ptrace.Observed, error) {
+	began := time.Now()
+	o, err := m.Observe(ctx)
+	logObserved(hclog.FromContext(ctx), o, err, time.Since(began))
+	return o, err
+}
+
 // observeAgain observes, and keeps the package manager's answers that are still true.
 func observeAgain(ctx context.Context, m machine, last ptrace.Observed) (ptrace.Observed, error) {
-	o, err := m.Observe(ctx)
+	o, err := observe(ctx, m)
 	o.Enabler.Offer, o.Enabler.Removal = last.Enabler.Offer, last.Enabler.Removal
 	return o, err
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"hardening.yama/module/host"
+	"hardening.yama/module/logs"
 	"hardening.yama/module/ptrace"
 )
 
@@ -99,7 +100,7 @@ func (f *fedora) ask(t *testing.T, arguments string) map[string]any {
 	}
 	var out bytes.Buffer
 	f.did = nil
-	run(context.Background(), []string{"ptrace_scope", file}, f.open, &out)
+	run(context.Background(), []string{"ptrace_scope", file}, f.open, logs.Places{Root: f.root}, &out)
 	if lines := strings.Split(strings.Trim(out.String(), "\n"), "\n"); len(lines) != 1 || out.Bytes()[0] != '\n' {
 		t.Fatalf("not a line break and one line: %q", out.String())
 	}
@@ -250,7 +251,7 @@ func TestTheFileDecides(t *testing.T) {
 	if run(context.Background(), []string{"", file}, func(c host.Config) (machine, error) {
 		_, err := f.open(c)
 		return azure, err
-	}, &out) != 0 {
+	}, logs.Places{Root: f.root}, &out) != 0 {
 		t.Fatal(out.String())
 	}
 	if got := strings.Join(f.did, ", "); !strings.Contains(got, "install yama-ptrace-enable, set") && !strings.HasSuffix(got, "write "+ptrace.DropIn+", set "+ptrace.Key) {
@@ -299,7 +300,7 @@ func (s *stubborn) report(t *testing.T) map[string]any {
 	run(context.Background(), []string{"", file}, func(c host.Config) (machine, error) {
 		_, err := s.open(c)
 		return s, err
-	}, &out)
+	}, logs.Places{Root: s.root}, &out)
 	var report map[string]any
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatal(err)
@@ -328,7 +329,7 @@ func TestStopPutsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run(ctx, []string{"", file}, f.open, &out); code == 0 || !strings.Contains(out.String(), "was asked to stop") {
+	if code := run(ctx, []string{"", file}, f.open, logs.Places{Root: f.root}, &out); code == 0 || !strings.Contains(out.String(), "was asked to stop") {
 		t.Errorf("code %d, %s", code, out.String())
 	}
 	if !same(before, f.files(t)) {

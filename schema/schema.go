@@ -132,14 +132,20 @@ func (c *Catalog) Complete() error {
 		if d.Name == "" {
 			return errors.New("a debugger has no name")
 		}
-		if d.Packages == nil {
-			d.Packages = []string{d.Name}
-		}
-		if d.Programs == nil {
-			d.Programs = []string{d.Name}
-		}
+		*d = d.complete()
 	}
 	return nil
+}
+
+// complete gives a debugger a package and a program of its own name where none is named.
+func (d Debugger) complete() Debugger {
+	if d.Packages == nil {
+		d.Packages = []string{d.Name}
+	}
+	if d.Programs == nil {
+		d.Programs = []string{d.Name}
+	}
+	return d
 }
 
 // Distribution returns the first entry that matches ID and VERSION_ID of os-release(5), or the unknown one. ID_LIKE does

@@ -153,7 +153,7 @@ func TestArguments(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                  "missing required arguments: state",
 		`{"state":"on"}`:                      "value of state must be one of: auto, permissive, restricted, got: on",
-		`{"state":"auto","bogus":1,"also":2}`: "Unsupported parameters for (ptrace_scope) module: also, bogus. Supported parameters include: backend, backend_plugin, conflicts, debuggers, exact, ignore_debuggers, lock_timeout, packages, persistent, reason, restricted_scope, root, runtime, state, verify, yama_missing.",
+		`{"state":"auto","bogus":1,"also":2}`: "Unsupported parameters for (ptrace_scope) module: also, bogus. Supported parameters include: backend, backend_plugin, catalog, conflicts, debuggers, exact, ignore_debuggers, lock_timeout, packages, persistent, reason, restricted_scope, root, runtime, state, verify, yama_missing.",
 		`{"state":"auto","restricted_scope":"high"}`: `argument 'restricted_scope' is of type str and we were unable to convert to int: "'high'" cannot be converted to an int`,
 		// Python takes true for 1; a user who writes true for a number has made a mistake.
 		`{"state":"auto","restricted_scope":true}`: `argument 'restricted_scope' is of type bool and we were unable to convert to int: "True" cannot be converted to an int`,
@@ -175,17 +175,20 @@ func TestReadRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(`{"state":"auto","_ansible_check_mode":true,"_ansible_diff":true,"_ansible_inject_invocation":false,"_future":1,` +
+	write(`{"state":"auto","_ansible_check_mode":true,"_ansible_diff":true,"_ansible_inject_invocation":false,"_future":1,"_ansible_no_log":false,` +
+		`"_ansible_version":"2.19.0","_ansible_verbosity":3,"_ansible_debug":true,"_ansible_syslog_facility":"LOG_LOCAL1","_ansible_target_log_info":"play",` +
 		`"_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64","_ansible_tmpdir":null}`)
 	got, err := ReadRequest([]string{"x", file})
-	want := Request{Module: "hardening.yama.ptrace_scope", Arguments: map[string]any{"state": "auto"}, Check: true, Diff: true}
+	want := Request{Module: "hardening.yama.ptrace_scope", Arguments: map[string]any{"state": "auto"}, Check: true, Diff: true,
+		Log: Log{Allowed: true, Facility: "LOG_LOCAL1", Prefix: "play", Debug: true, Verbosity: 3}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
 	// The action plugin gives the object itself to a program that is on the host already.
 	got, err = ReadRequest([]string{"x", `{"state":"auto","_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64",` +
 		`"_hardening_yama_module":"hardening.yama.ptrace_scope_info","_hardening_yama_keep":"abc"}`})
-	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"}, Invocation: true, Keep: "abc"}
+	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"}, Invocation: true, Keep: "abc",
+		Log: Log{Allowed: true, ByHand: true}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
@@ -195,6 +198,12 @@ func TestReadRequest(t *testing.T) {
 	} {
 		if got := asWritten(name); got != want {
 			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+	// Only what surely allows it lets a line into the log.
+	for value, want := range map[string]bool{"false": true, "true": false, "null": false, `"no"`: false, "0": false} {
+		if got, err := ReadRequest([]string{"x", `{"_ansible_no_log":` + value + `}`}); err != nil || got.Log.Allowed != want {
+			t.Errorf("with no_log %s a log is allowed: %v, %v", value, got.Log.Allowed, err)
 		}
 	}
 	for content, want := range map[string]string{

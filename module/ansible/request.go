@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // Request is what ansible-core asks for.
@@ -26,6 +28,22 @@ type Request struct {
 	Invocation bool
 	// Keep is the checksum under which the program is to stay on the host for the next task, if it is.
 	Keep string
+	// Catalog is the site's catalogue, where the action plugin has read it.
+	Catalog any
+	Log     Log
+}
+
+// Log is what ansible-core wants logged.
+type Log struct {
+	// Allowed: neither the task has no_log nor the configuration no_target_syslog, which ansible-core makes one.
+	Allowed bool
+	// Facility is the name of syslog's, Prefix what stands before each line.
+	Facility, Prefix string
+	Debug            bool
+	// Verbosity counts the user's -v.
+	Verbosity int
+	// ByHand: it was not ansible-core that wrote the arguments.
+	ByHand bool
 }
 
 // argumentsLimit bounds the arguments file: the longest sensible one has some kilobytes.
@@ -42,6 +60,19 @@ func asWritten(name string) string {
 		return name
 	}
 	return before + strings.TrimSuffix(module, "_host")
+}
+
+// CommandLine returns the program's command line, and takes the object of arguments off it: the journal notes the command
+// line of whoever logs, and there may be secrets in it.
+func CommandLine() []string {
+	args := make([]string, 0, len(os.Args))
+	for _, arg := range os.Args {
+		args = append(args, strings.Clone(arg))
+		if strings.HasPrefix(arg, "{") {
+			clear(unsafe.Slice(unsafe.StringData(arg), len(arg))) // #nosec G103 -- the kernel's copy of it, which is our own stack
+		}
+	}
+	return args
 }
 
 // ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
@@ -100,6 +131,8 @@ func (r *Request) parse(content []byte) error {
 	r.Diff = truth("_ansible_diff", false)
 	r.Invocation = truth("_ansible_inject_invocation", true)
 	r.Keep, _ = object["_hardening_yama_keep"].(string)
+	r.Catalog = object["_hardening_yama_catalog"]
+	r.Log = logOf(object)
 	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
 	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {
 		if name, ok := object[key].(string); ok && name != "" {
@@ -107,6 +140,22 @@ func (r *Request) parse(content []byte) error {
 		}
 	}
 	return nil
+}
+
+// logOf reads what is wanted of the log. What is no truth does not allow it.
+func logOf(object map[string]any) Log {
+	var l Log
+	forbidden, given := object["_ansible_no_log"]
+	l.Allowed = !given || forbidden == false
+	l.Facility, _ = object["_ansible_syslog_facility"].(string)
+	l.Prefix, _ = object["_ansible_target_log_info"].(string)
+	l.Debug, _ = object["_ansible_debug"].(bool)
+	if n, ok := object["_ansible_verbosity"].(json.Number); ok {
+		l.Verbosity, _ = strconv.Atoi(n.String())
+	}
+	_, started := object["_ansible_version"]
+	l.ByHand = !started
+	return l
 }
 
 // Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream before it is then no part

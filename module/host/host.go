@@ -89,7 +89,6 @@ func New(root string, c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
 	if c.External != nil {
 		return h, h.use(c.External)
@@ -206,6 +205,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if h.explain {
 		h.requirers = ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
+	h.findLoaders()
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
@@ -235,11 +235,19 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	o.Enabler = ptrace.Enabler{
 		Manager: h.manager.String(), Sealed: h.manager.Sealed(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
-	installed, err := found()
+	handBuilt, err := h.handBuilt(programs)
 	if err != nil {
 		return o, err
 	}
-	return o, h.classify(installed, names, programs, &o)
+	installed, err := found()
+	h.classify(installed, names, &o)
+	o.Debuggers = append(o.Debuggers, handBuilt...)
+	return o, err
+}
+
+// findLoaders finds out which versions of the loaders will read the files.
+func (h *Host) findLoaders() {
+	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
 }
 
 // ask begins to ask a question, and returns where the answer will be.
@@ -257,9 +265,8 @@ func ask[T any](question func() (T, error)) func() (T, error) {
 	}
 }
 
-// classify tells the enabler, debuggers and tracers among the installed packages, and adds the debuggers that are there as
-// programs.
-func (h *Host) classify(installed []packages.Installed, names, programs []string, o *ptrace.Observed) error {
+// classify tells the enabler, debuggers and tracers among the installed packages.
+func (h *Host) classify(installed []packages.Installed, names []string, o *ptrace.Observed) {
 	for _, p := range installed {
 		switch {
 		case slices.Contains(h.distro.Enablers, p.Name):
@@ -272,28 +279,49 @@ func (h *Host) classify(installed []packages.Installed, names, programs []string
 			o.Tracers = append(o.Tracers, p.Name)
 		}
 	}
+}
+
+// handBuilt returns the debuggers that are there as programs.
+func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
+	var found []ptrace.Debugger
 	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
 	if !h.manager.Knows() {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
 	for _, dir := range dirs {
+		place, err := h.inside(dir)
+		if nobodyOpens(err) {
+			continue
+		}
 		for _, name := range programs {
 			file := filepath.Join(dir, name)
-			inside, err := h.inside(file)
-			var info fs.FileInfo
+			is := false
 			if err == nil {
-				info, err = os.Lstat(inside)
+				is, err = h.isProgram(filepath.Join(place, name), file)
 			}
-			switch {
-			case nobodyOpens(err):
-			case err != nil:
-				return fmt.Errorf("look for the debugger %s: %w", file, err)
-			case info.Mode().IsRegular() && info.Mode()&0o111 != 0:
-				o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: name, Path: file})
+			if err != nil {
+				return nil, fmt.Errorf("look for the debugger %s: %w", file, err)
+			}
+			if is {
+				found = append(found, ptrace.Debugger{Name: name, Path: file})
 			}
 		}
 	}
-	return nil
+	return found, nil
+}
+
+// isProgram tells whether a place has a program, or a link to one that does not lead out of the root.
+func (h *Host) isProgram(place, file string) (bool, error) {
+	info, err := os.Lstat(place)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if place, err = h.inside(file); err == nil {
+			info, err = os.Lstat(place)
+		}
+	}
+	if nobodyOpens(err) {
+		return false, nil
+	}
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0, err
 }
 
 // packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where

@@ -56,8 +56,9 @@ func TestLoadersOfTheHost(t *testing.T) {
 		for _, f := range c.files {
 			files[f] = ""
 		}
-		if got := hostOf(t, files).loaders; got != c.want {
-			t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+		h := hostOf(t, files)
+		if h.findLoaders(); h.loaders != c.want {
+			t.Errorf("%s: got %+v, want %+v", c.name, h.loaders, c.want)
 		}
 	}
 }

@@ -60,6 +60,23 @@ func (m Manager) apkRemoval(ctx context.Context, name string) ([]string, error) 
 	if err != nil {
 		return nil, err
 	}
+	return readAPKRemoval(r, name)
+}
+
+// readAPKRemoval reads who keeps a package, a line each below a heading, or what else would go.
+func readAPKRemoval(r result, name string) ([]string, error) {
+	if _, kept, found := strings.Cut(r.stdout, "are not removed due to:\n"); found {
+		var with []string
+		for line := range strings.Lines(kept) {
+			if who, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
+				with = append(with, strings.Fields(who)...)
+			}
+		}
+		if with == nil {
+			return nil, errors.New(r.lastLines())
+		}
+		return with, nil
+	}
 	touched, err := readAPK(r)
 	return slices.DeleteFunc(touched, func(n string) bool { return n == name }), err
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // outputLimit bounds what is kept of a program's output; the longest real answer is some ten kilobytes.
@@ -69,10 +71,12 @@ func (m Manager) execute(ctx context.Context, readOnly bool, deadline time.Durat
 	if readOnly {
 		start = func() error { return inThrowawayView(m.root, cmd.Start) }
 	}
+	began := time.Now()
 	if err := start(); err != nil {
 		return result{}, fmt.Errorf("run %s: %w", program, err)
 	}
 	err := cmd.Wait()
+	hclog.FromContext(ctx).Debug("ran", "program", program, "args", args, "code", cmd.ProcessState.ExitCode(), "took", time.Since(began))
 	r := result{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
 	if ctx.Err() != nil {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever of the group did not listen

@@ -49,8 +49,11 @@ func readDNF(r result) ([]string, error) {
 	table, _, summarised := strings.Cut(r.stdout, "\nTransaction Summary")
 	if !summarised {
 		said := r.stdout + "\n" + r.stderr
-		if line := lineWith(said, "Failed to download metadata"); line != "" { // such a repository may be passed over
-			return nil, errors.New(line)
+		// With skip_if_unavailable such a repository is passed over, and what it offers nobody knows.
+		for _, words := range []string{"Failed to download metadata", ">>> "} {
+			if line := lineWith(said, words); line != "" {
+				return nil, errors.New(strings.TrimPrefix(line, ">>> "))
+			}
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
 			return nil, errNotOffered

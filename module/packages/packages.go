@@ -260,14 +260,24 @@ func (m Manager) Removal(ctx context.Context, name string) ptrace.Removal {
 
 // Install installs a package, and Remove removes it. They are done when the package database says so.
 func (m Manager) Install(ctx context.Context, name string) error {
-	if err := m.transact(ctx, m.install, name, true); err != nil || m.mark == nil {
+	err := m.transact(ctx, m.install, name, true)
+	var nevertheless *ptrace.DoneNevertheless
+	if m.mark == nil || err != nil && !errors.As(err, &nevertheless) {
 		return err
 	}
+	return errors.Join(err, m.markInstalled(ctx, name))
+}
+
+// markInstalled notes that nobody asked for a package by name.
+func (m Manager) markInstalled(ctx context.Context, name string) error {
 	r, err := m.run(ctx, false, transactionPatience, m.mark, name)
 	if err == nil && r.code != 0 {
 		err = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(m.mark), name), " "), r.code, r.lastLines())
 	}
-	return err
+	if err != nil {
+		return &ptrace.DoneNevertheless{Cause: err}
+	}
+	return nil
 }
 
 // Remove is the opposite of Install.
@@ -282,22 +292,28 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 				return err
 			}
 		}
-		r, err := m.run(ctx, false, transactionPatience, args, name)
+		r, failure := m.run(ctx, false, transactionPatience, args, name)
 		m.memory.forget()
+		// Whatever the manager says, or however it ended: its database tells what came of it.
+		installed, err := m.Installed(context.WithoutCancel(ctx), []string{name})
 		if err != nil {
-			return err
+			return errors.Join(failure, err)
 		}
-		installed, err := m.Installed(ctx, []string{name})
-		if err != nil {
-			return err
-		}
-		success := r.code == 0 || slices.Contains(m.fine, r.code)
-		if success && (len(installed) > 0) == want {
+		done, success := (len(installed) > 0) == want, r.code == 0 || slices.Contains(m.fine, r.code)
+		if failure == nil && done && success {
 			return nil
+		}
+		if failure == nil {
+			failure = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(args), name), " "), r.code, r.lastLines())
+		} else {
+			attempt = attempts
+		}
+		if done {
+			return &ptrace.DoneNevertheless{Cause: failure}
 		}
 		// Somebody may have taken the database between our look and the manager's; not all of them say so.
 		if attempt == attempts || success {
-			return fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(args), name), " "), r.code, r.lastLines())
+			return failure
 		}
 	}
 }

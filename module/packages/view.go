@@ -15,7 +15,7 @@ import (
 
 // written are the trees that package managers and the rpm database write to even when they are only asked: metadata,
 // logs, locks, and the shared memory of the database.
-var written = []string{"/var/cache", "/var/lib", "/var/log", "/run", "/usr/lib/sysimage", "/root", "/etc"}
+var written = []string{"/var/cache", "/var/lib", "/var/log", "/var/tmp", "/run", "/usr/lib/sysimage", "/root", "/etc"}
 
 // scratches are where the view can keep what it throws away; there is an empty file system in memory then. The first that the
 // tree does not lie in is taken.

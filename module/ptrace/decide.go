@@ -103,7 +103,8 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
-	if r := o.Enabler.Removal; r != nil && r.Asked {
+	// What we have masked ourselves is no person's wish any more: a removal that was ended leaves the manager's notes astray.
+	if r := o.Enabler.Removal; o.Enabler.Installed != "" && r != nil && r.Asked && len(o.ourMasks()) == 0 {
 		t.decision = Decision{Classic, "no debugger is installed, but a person asked for " + o.Enabler.Installed}
 		question, err := t.permit(d, o, base)
 		return t, question, err

@@ -29,6 +29,19 @@ const (
 	Value
 )
 
+// String returns the kind's name.
+func (k Kind) String() string {
+	return [...]string{"file", "leftover", "mask", "comment", "package", "value"}[k]
+}
+
+// DoneNevertheless says that an action took effect although whoever carried it out failed, or was ended.
+type DoneNevertheless struct{ Cause error }
+
+func (e *DoneNevertheless) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the failure.
+func (e *DoneNevertheless) Unwrap() error { return e.Cause }
+
 // Action is one step of a plan: an object goes from Before to After. Nil means that it does not exist.
 type Action struct {
 	Kind          Kind

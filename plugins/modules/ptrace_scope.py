@@ -74,6 +74,12 @@ options:
     type: list
     elements: str
     default: []
+  catalog:
+    description:
+      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
+        module knows. docs/catalog.md of the collection shows what it may say.
+      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+    type: path
   conflicts:
     description:
       - What to do about settings of others that would win over the one of this module, and with O(state=restricted) about
@@ -173,6 +179,9 @@ notes:
     transactional-update) and where C(/usr) is read-only, packages are left alone and the module works in C(/etc).
   - apt and pacman are asked for what their lists of repositories say as they lie. To fetch them anew is left to whoever
     maintains the host.
+  - What is done and why is in the system's log, as with Ansible's own modules, in check mode, too. In the journal its fields
+    begin with C(PTRACE_SCOPE_). Free text and names among the options are not logged. With C(no_log), or C(no_target_syslog),
+    nothing is.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
   - The first task of a host sends the program. Root keeps it there, as C(/var/cache/hardening.yama/ptrace_scope-)I(SHA-256),
     so that later tasks are one command. With the variable C(hardening_yama_cache=false) nothing is kept, and nothing that
@@ -473,6 +482,12 @@ diff:
       description: The text after.
       type: str
       sample: "1\n"
+log:
+  description: The lines of the log, with what was asked of the package manager, by which program and for how long.
+  returned: with C(-vvv), unless C(no_log) is set
+  type: list
+  elements: str
+  sample: ["[DEBUG] decide: scope=1 because=\"no debugger is installed\" actions=0"]
 warnings:
   description: What an administrator should know besides.
   returned: when there are any

@@ -38,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  catalog:
+    description:
+      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
+        module knows. docs/catalog.md of the collection shows what it may say.
+      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+    type: path
   proof:
     description:
       - Whether to have short-lived unprivileged processes try to trace each other, and to return RV(proof).
@@ -72,6 +78,7 @@ attributes:
     platforms: linux
 notes:
   - An ordinary user can run it as far as the files can be read.
+  - That it was asked is a line in the host's system log, as with Ansible's own modules, unless C(no_log) is set.
   - The program is sent and kept on the host as for M(hardening.yama.ptrace_scope), unless check mode is on.
 seealso:
   - module: hardening.yama.ptrace_scope
@@ -305,6 +312,12 @@ selinux_deny_ptrace:
   returned: when the host could be observed
   type: bool
   sample: false
+log:
+  description: The lines of the log, with what was asked of the package manager, by which program and for how long.
+  returned: with C(-vvv), unless C(no_log) is set
+  type: list
+  elements: str
+  sample: ["[DEBUG] decide: scope=1 because=\"no debugger is installed\" actions=0"]
 warnings:
   description: What an administrator should know besides.
   returned: when there are any

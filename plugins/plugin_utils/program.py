@@ -51,15 +51,24 @@ UNUSED = frozenset('_ansible_%s' % name for name in (
 
 # Run by the target's sh. It enters the directory first and looks at it from inside, so that what it looked at is what it
 # runs, whatever happens to the names meanwhile: directory and file belong to root, nobody else can write to them, and the
-# content is the build of this installation. Statuses 126 and 127 say that the program could not be started at all.
+# content is the build of this installation. Only a target of its architecture ever got one, so that uname need not be asked.
+# A seal of root's spares reading the content again: it has the number, size and time of change (of ctime, which nobody sets)
+# that the file had before its content was found right. Whatever is done to the file since then, by root too, breaks it.
+# Statuses 126 and 127 say that the program could not be started at all.
 # No single quote and no exclamation mark before a word, for the sake of login shells that are no sh.
 SCRIPT = (
-    'd=/var/cache/hardening.yama; r=127; h=none; m=$(command -p uname -sm); case "$m" in %(sums)s esac; f=%(program)s-$h; '
-    'if [ ! -h $d ] && cd $d 2>/dev/null && [ -x $f ]; then set -- $(command -p stat -c %%u%%A . $f); '
-    'case "$1 $2" in "0drwx"?-??-?" 0-rwx"?-??-?) if [ "$(command -p sha256sum $f)" = "$h  $f" ]; then '
+    'd=/var/cache/hardening.yama; r=127; f=none; '
+    'if [ ! -h $d ] && cd $d 2>/dev/null; then for h in %(sums)s; do f=%(program)s-$h; [ -x $f ] && break; done; '
+    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z" . $f $f.seal 2>/dev/null); '
+    'case "$1 $7" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$8 $9 ${10} ${11} ${12}"; seal=; '
+    'case "${13}" in 0-rw-?--?--) { read -r seal <$f.seal; } 2>/dev/null;; esac; '
+    'if [ "$seal" = "$now" ] || { [ "$(command -p sha256sum $f)" = "$h  $f" ]%(sealing)s; }; then '
     '%(environment)s ./$f %(arguments)s; r=$?; fi;; esac; fi; '
-    'case $r in 12[67]) echo "%(need)s $m";; *) (exit $r);; esac'
+    'case $r in 12[67]) echo "%(need)s $(command -p uname -sm)";; *) (exit $r);; esac'
 )
+
+# A new file in the place of whatever had its name; where none can be made, the content is read each time.
+SEALING = ' && { (set -C; umask 022; command -p rm -f $f.seal && echo "$now" >$f.seal) 2>/dev/null; :; }'
 
 
 def path_of(program, build):
@@ -122,6 +131,10 @@ class ProgramAction(ActionBase):
         # Plain values: what came from a vault or a template is an object of ansible-core's.
         arguments = json.loads(word(dict(self._task.args, _hardening_yama_module=self.module)))
         self._program = HOST if arguments.get('backend_plugin') is not None else EVERYDAY
+        if self._task.args.get('catalog'):
+            # Any YAML there is for plays: the program has no parser.
+            path = self._find_needle('files', self._task.args['catalog'])
+            arguments['_hardening_yama_catalog'] = json.loads(word(self._loader.load_from_file(path)))
         machine = None
         command = self._command(arguments, task_vars)
         if command is not None:
@@ -153,7 +166,8 @@ class ProgramAction(ActionBase):
         self._update_module_args(self.module, arguments, task_vars)
         arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
         command = SCRIPT % dict(
-            sums=' '.join('"%s") h=%s;;' % (machine, checksum) for machine, checksum in sorted(CHECKSUMS[self._program].items()) if checksum),
+            sums=' '.join(sorted(set(filter(None, CHECKSUMS[self._program].values())))) or 'none',
+            sealing='' if self._task.check_mode else SEALING,
             program=self._program,
             environment=self._compute_environment_string(),
             arguments="'%s'" % word(arguments),
