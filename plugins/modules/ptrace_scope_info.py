@@ -50,6 +50,21 @@ options:
       - What is denied then appears in the kernel log. RV(denials) leaves it out.
     type: bool
     default: false
+  backend_plugin:
+    description:
+      - A package manager of the site's own to ask, as for M(hardening.yama.ptrace_scope).
+    type: dict
+    suboptions:
+      path:
+        description:
+          - The absolute path of the program.
+        type: path
+        required: true
+      sha256:
+        description:
+          - The SHA-256 that its content must have, in hexadecimal digits.
+        type: str
+        required: true
 attributes:
   check_mode:
     description: Can run in check mode and tells the same.
