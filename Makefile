@@ -10,7 +10,7 @@ SMALL  := -trimpath -buildvcs=false -ldflags '-s -w' -gcflags=all=-l
 SAME   := CGO_ENABLED=0 GOFLAGS=-mod=readonly GOEXPERIMENT= GOENV=off GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 GORISCV64=rva20u64
 BIN    := plugins/modules/__bin__/ptrace_scope_$(GOOS)_$(GOARCH)
 # The build that can run a package manager of the site's own is four times as large: for as many as the artifact takes.
-HOST_ARCHS := amd64 arm64
+HOST_ARCHS := amd64 arm64 ppc64le
 HOST_BIN   := plugins/modules/__bin__/ptrace_scope_host_$(GOOS)_$(GOARCH)
 
 .PHONY: help

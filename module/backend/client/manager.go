@@ -152,14 +152,21 @@ func (m *Manager) Remove(ctx context.Context, name string) error {
 }
 
 func (m *Manager) transact(ctx context.Context, q question, name string, want bool) error {
-	if _, err := m.ask(ctx, q, []string{name}, patience(transactionPatience)); err != nil {
-		return err
+	_, failure := m.ask(ctx, q, []string{name}, patience(transactionPatience))
+	if errors.Is(failure, errNotOffered) {
+		failure = fmt.Errorf("the plugin %s, %s (%s): no repository offers it any more", m.config.File, q.Words, name)
 	}
-	found, err := m.Installed(ctx, []string{name})
-	if err == nil && (len(found) > 0) != want {
-		err = fmt.Errorf("the plugin %s, %s (%s), said that it did, and does not list it so", m.config.File, q.Words, name)
+	// Whatever it says: what it lists tells what came of it.
+	found, err := m.Installed(context.WithoutCancel(ctx), []string{name})
+	switch done := (len(found) > 0) == want; {
+	case err != nil:
+		return err // which is the failure where that has ended it
+	case failure != nil && done:
+		return &ptrace.DoneNevertheless{Cause: failure}
+	case failure == nil && !done:
+		return fmt.Errorf("the plugin %s, %s (%s), said that it did, and does not list it so", m.config.File, q.Words, name)
 	}
-	return err
+	return failure
 }
 
 // senseless ends a plugin whose answer names what cannot be.
