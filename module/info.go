@@ -81,12 +81,12 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	if err = errors.Join(err, problem); err != nil {
 		return err
 	}
+	info.accepted = true
+	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
 	external, err := externalFrom(ctx, values, true)
 	if err != nil {
 		return err
 	}
-	info.accepted = true
-	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
 	m, err := open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
 	if err != nil {
 		return err

@@ -130,11 +130,11 @@ class ProgramAction(ActionBase):
         task_vars = task_vars or {}
         # Plain values: what came from a vault or a template is an object of ansible-core's.
         arguments = json.loads(word(dict(self._task.args, _hardening_yama_module=self.module)))
-        self._program = HOST if arguments.get('backend_plugin') is not None else EVERYDAY
         if self._task.args.get('catalog'):
             # Any YAML there is for plays: the program has no parser.
             path = self._find_needle('files', self._task.args['catalog'])
             arguments['_hardening_yama_catalog'] = json.loads(word(self._loader.load_from_file(path)))
+        self._program = HOST if arguments.get('backend_plugin') is not None else EVERYDAY
         machine = None
         command = self._command(arguments, task_vars)
         if command is not None:
