@@ -496,11 +496,12 @@ warnings:
 '''
 
 import json
+import sys
 
 if __name__ == '__main__':
-    print(json.dumps({
+    sys.stdout.write(json.dumps({
         'failed': True,
         'changed': False,
         'msg': 'hardening.yama.ptrace_scope was started without its action plugin: '
                'plugins/action/ptrace_scope.py is missing from this installation of the collection',
-    }))
+    }) + '\n')

@@ -104,14 +104,15 @@ __metaclass__ = type
 
 const moduleFooter = `
 import json
+import sys
 
 if __name__ == '__main__':
-    print(json.dumps({
+    sys.stdout.write(json.dumps({
         'failed': True,
         'changed': False,
         'msg': 'hardening.yama.%[1]s was started without its action plugin: '
                'plugins/action/%[1]s.py is missing from this installation of the collection',
-    }))
+    }) + '\n')
 `
 
 // moduleDocumentation wraps the three sections of the contract, as they are written, for ansible-doc.

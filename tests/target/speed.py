@@ -158,7 +158,8 @@ def processor(top, rounds):
                 disconnect(connections)
                 seen.setdefault((pipelining, subject), []).append(spent() - before)
     return [
-        {'pipelining': pipelining, 'subject': subject, 'ms': round(1000 * (statistics.median(took) - statistics.median(seen[pipelining, None])) / counts[subject], 1)}
+        {'pipelining': pipelining, 'subject': subject,
+         'ms': round(1000 * (statistics.median(took) - statistics.median(seen[pipelining, None])) / counts[subject], 1)}
         for (pipelining, subject), took in seen.items() if subject]
 
 
