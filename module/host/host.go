@@ -205,7 +205,6 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if h.explain {
 		h.requirers = ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
-	h.findLoaders()
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
