@@ -325,13 +325,27 @@ warnings:
   elements: str
 '''
 
-import json
-import sys
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            debuggers=dict(type='list', elements='str', default=[]),
+            ignore_debuggers=dict(type='list', elements='str', default=[]),
+            catalog=dict(type='path'),
+            proof=dict(type='bool', default=False),
+            backend_plugin=dict(type='dict', options=dict(
+                path=dict(type='path', required=True),
+                sha256=dict(type='str', required=True),
+            )),
+        ),
+        supports_check_mode=True,
+    )
+    module.fail_json(
+        msg='hardening.yama.ptrace_scope_info was started without its action plugin: '
+            'plugins/action/ptrace_scope_info.py is missing from this installation of the collection')
+
 
 if __name__ == '__main__':
-    sys.stdout.write(json.dumps({
-        'failed': True,
-        'changed': False,
-        'msg': 'hardening.yama.ptrace_scope_info was started without its action plugin: '
-               'plugins/action/ptrace_scope_info.py is missing from this installation of the collection',
-    }) + '\n')
+    main()
