@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
-
 	"hardening.yama/module/ansible"
 	"hardening.yama/module/host"
 	"hardening.yama/module/ptrace"
@@ -71,7 +69,7 @@ type (
 )
 
 // inform observes the host and fills the answer. All is asked as in check mode: nothing is written.
-func inform(ctx context.Context, request ansible.Request, open opener, info *Info) error {
+func inform(ctx context.Context, request ansible.Request, w world, info *Info) error {
 	values, catalog, err := checked(schema.Info, request)
 	if err != nil {
 		return err
@@ -82,12 +80,15 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 		return err
 	}
 	info.accepted = true
-	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
 	external, err := externalFrom(ctx, values, true)
 	if err != nil {
 		return err
 	}
-	m, err := open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
+	meanwhile := prepare(ctx, w, loggable(schema.Info, values), external != nil, info)
+	defer meanwhile()
+	m, err := w.open(host.Config{
+		Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true, Meanwhile: meanwhile,
+	})
 	if err != nil {
 		return err
 	}

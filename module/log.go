@@ -39,9 +39,8 @@ func openLog(request ansible.Request, places logs.Places) (hclog.Logger, *logs.L
 // loggable returns the arguments that a log may show: numbers, truths, words of ours, and the tree that is meant. What is
 // free text, or a name, may be a secret of the user's.
 func loggable(module schema.Module, values ansible.Values) []any {
-	options, _ := module.Options() // they were there to check the values
-	shown := make([]any, 0, 2*len(options))
-	for _, o := range options {
+	shown := make([]any, 0, 2*len(module.Options))
+	for _, o := range module.Options {
 		harmless := o.Type == "int" || o.Type == "bool" || o.Type == "path" || len(o.Choices) > 0
 		if harmless && values[o.Name] != nil {
 			shown = append(shown, o.Name, values[o.Name])

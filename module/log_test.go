@@ -169,7 +169,7 @@ func TestNoLog(t *testing.T) {
 	for _, arguments := range []string{`"state":"restricted"`, `"state":"hunter2"`, `"_ansible_module_name":"ptrace_scope_info"`} {
 		var terminal, out bytes.Buffer
 		run(context.Background(), []string{"", `{` + arguments + `,"_ansible_no_log":true,"_ansible_verbosity":5,"_ansible_debug":true}`},
-			f.open, logs.Places{Root: f.root, Terminal: &terminal}, &out)
+			world{open: f.open, logs: logs.Places{Root: f.root, Terminal: &terminal}}, &out)
 		if lines, all := logged(t, journal); len(lines) > 0 || terminal.Len() > 0 || strings.Contains(out.String(), `"log":`) {
 			t.Errorf("%s: logged %s%s%s", arguments, all, terminal.String(), out.String())
 		}
@@ -240,8 +240,8 @@ func TestStdoutHasTheReportAlone(t *testing.T) {
 	}
 	for ansible, want := range map[string]bool{`,"_ansible_version":"2.20.1"`: false, "": true} {
 		var terminal, out bytes.Buffer
-		run(context.Background(), []string{"", `{"state":"restricted"` + ansible + `}`}, (&fedora{root: h.root}).open,
-			logs.Places{Root: h.root, Terminal: &terminal}, &out)
+		run(context.Background(), []string{"", `{"state":"restricted"` + ansible + `}`},
+			world{open: (&fedora{root: h.root}).open, logs: logs.Places{Root: h.root, Terminal: &terminal}}, &out)
 		if got := strings.Contains(terminal.String(), "[INFO]  done: changed="); got != want || strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("terminal %q, stdout %q", terminal.String(), out.String())
 		}

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+// The program does one thing after the other, and is over before the limits of a container could change.
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Ptrace_scope is the Ansible module hardening.yama.ptrace_scope. Run with the path of an arguments file, it reconciles
 // how far processes of this host may look into each other with ptrace, and prints one line of JSON.
 package main
@@ -17,9 +21,16 @@ import (
 
 func main() {
 	attach.Serve(os.Args)
-	// A run that is asked to stop puts back what it changed.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, ansible.CommandLine(), openHost, logs.Here(), os.Stdout)
-	stop()
-	os.Exit(code)
+	ctx, stop := context.WithCancel(context.Background())
+	os.Exit(run(ctx, ansible.CommandLine(), world{open: openHost, listen: func() { listen(stop) }, logs: logs.Here()}, os.Stdout))
+}
+
+// listen calls stop when the program is asked to stop.
+func listen(stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-signals
+		stop()
+	}()
 }

@@ -26,14 +26,18 @@ func TestMain(m *testing.M) {
 	attach.Serve(os.Args)
 	if os.Getenv(asProgram) != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
-		os.Exit(run(context.Background(), ansible.CommandLine(), openTree, logs.Places{Root: os.Getenv("ROOT")}, os.Stdout))
+		os.Exit(run(context.Background(), ansible.CommandLine(), belowRoot(), os.Stdout))
 	}
 	testscript.Main(m, map[string]func(){"ptrace_scope": func() {
-		os.Exit(run(context.Background(), ansible.CommandLine(), openTree, logs.Places{Root: os.Getenv("ROOT")}, os.Stdout))
+		os.Exit(run(context.Background(), ansible.CommandLine(), belowRoot(), os.Stdout))
 	}})
 }
 
-func openTree(c host.Config) (machine, error) { return host.New(os.Getenv("ROOT"), c) }
+// belowRoot is the world below ROOT.
+func belowRoot() world {
+	root := os.Getenv("ROOT")
+	return world{open: func(c host.Config) (machine, error) { return host.New(root, c) }, logs: logs.Places{Root: root}}
+}
 
 // TestScripts runs the archives in testdata: a host's files, what is asked of it, and what it should be like then.
 func TestScripts(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -33,8 +34,15 @@ type machine interface {
 	Keep(sum string) error
 }
 
-// opener makes the machine that a run is about.
-type opener func(host.Config) (machine, error)
+// world is what a run finds around itself.
+type world struct {
+	// open makes the machine that the run is about.
+	open func(host.Config) (machine, error)
+	// listen has the run's context end when the run is asked to stop, so that it puts back what it changed. Before that, when
+	// nothing is changed yet, a signal ends the program as it ends any.
+	listen func()
+	logs   logs.Places
+}
 
 func openHost(c host.Config) (machine, error) {
 	if c.Root == "" || c.Root == "/" {
@@ -55,9 +63,13 @@ type answer interface {
 }
 
 // run is the program: args → desired → observe → decide → apply → verify → report. It returns the exit code.
-func run(ctx context.Context, args []string, open opener, places logs.Places, stdout io.Writer) (code int) {
+func run(ctx context.Context, args []string, w world, stdout io.Writer) (code int) {
+	if w.listen == nil {
+		w.listen = func() {}
+	}
+	w.listen = sync.OnceFunc(w.listen)
 	request, err := ansible.ReadRequest(args)
-	log, lines := openLog(request, places)
+	log, lines := openLog(request, w.logs)
 	ctx = hclog.WithContext(ctx, log)
 	informs := strings.HasSuffix(request.Module, "_info")
 	report, info := &Report{}, &Info{}
@@ -78,33 +90,38 @@ func run(ctx context.Context, args []string, open opener, places logs.Places, st
 	switch {
 	case err != nil:
 	case informs:
-		err = inform(ctx, request, open, info)
+		err = inform(ctx, request, w, info)
 	default:
-		err = reconcile(ctx, request, open, report)
+		err = reconcile(ctx, request, w, report)
 	}
 	return
 }
 
 // checked returns the arguments as the module's contract has them, and the catalogue.
 func checked(module schema.Module, request ansible.Request) (ansible.Values, schema.Catalog, error) {
-	options, err := module.Options()
-	if err != nil {
-		return nil, schema.Catalog{}, err
-	}
-	values, err := ansible.Check(request.Module, options, request.Arguments)
-	if err != nil {
-		return nil, schema.Catalog{}, err
-	}
-	catalog, err := schema.LoadCatalog()
+	values, err := ansible.Check(request.Module, module.Options, request.Arguments)
 	if err != nil {
 		return nil, schema.Catalog{}, err
 	}
 	site, err := siteCatalog(values, request)
-	return values, catalog.Add(site), err
+	return values, schema.Known().Add(site), err
+}
+
+// prepare returns what a run has to do once, and does while the package database is at work if it comes so far. An answer is
+// printed for nobody then: the first time takes a multiple of the second.
+func prepare(ctx context.Context, w world, arguments []any, external bool, answer answer) func() {
+	if external {
+		w.listen() // its process is to be ended however the run ends
+	}
+	return sync.OnceFunc(func() {
+		go w.listen()
+		hclog.FromContext(ctx).Info("Invoked with", arguments...)
+		_ = ansible.Reply(io.Discard, answer)
+	})
 }
 
 // reconcile makes the host as desired and fills the report on the way.
-func reconcile(ctx context.Context, request ansible.Request, open opener, report *Report) error {
+func reconcile(ctx context.Context, request ansible.Request, w world, report *Report) error {
 	values, catalog, err := checked(schema.Scope, request)
 	if err != nil {
 		return err
@@ -120,14 +137,16 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	desired.Runtime = desired.Runtime && desired.Root == "/"
 	report.State, report.root = desired.State, desired.Root
 	log := hclog.FromContext(ctx)
-	log.Info("Invoked with", loggable(schema.Scope, values)...)
-	m, err := open(host.Config{
+	meanwhile := prepare(ctx, w, loggable(schema.Scope, values), external != nil, report)
+	defer meanwhile()
+	m, err := w.open(host.Config{
 		Root:        desired.Root,
 		Backend:     desired.Backend,
 		External:    external,
 		Catalog:     catalog.With(desired.Debuggers, desired.IgnoreDebuggers),
 		ReadOnly:    request.Check,
 		LockTimeout: desired.LockTimeout,
+		Meanwhile:   meanwhile,
 	})
 	if err != nil {
 		return err
@@ -141,6 +160,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 		defer release()
 	}
 	observed, err := observe(ctx, m)
+	w.listen() // it does by now, or is waited for
 	if err != nil {
 		return err
 	}

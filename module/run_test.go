@@ -100,7 +100,7 @@ func (f *fedora) ask(t *testing.T, arguments string) map[string]any {
 	}
 	var out bytes.Buffer
 	f.did = nil
-	run(context.Background(), []string{"ptrace_scope", file}, f.open, logs.Places{Root: f.root}, &out)
+	run(context.Background(), []string{"ptrace_scope", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out)
 	if lines := strings.Split(strings.Trim(out.String(), "\n"), "\n"); len(lines) != 1 || out.Bytes()[0] != '\n' {
 		t.Fatalf("not a line break and one line: %q", out.String())
 	}
@@ -248,10 +248,10 @@ func TestTheFileDecides(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"state":"permissive"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if run(context.Background(), []string{"", file}, func(c host.Config) (machine, error) {
+	if run(context.Background(), []string{"", file}, world{open: func(c host.Config) (machine, error) {
 		_, err := f.open(c)
 		return azure, err
-	}, logs.Places{Root: f.root}, &out) != 0 {
+	}, logs: logs.Places{Root: f.root}}, &out) != 0 {
 		t.Fatal(out.String())
 	}
 	if got := strings.Join(f.did, ", "); !strings.Contains(got, "install yama-ptrace-enable, set") && !strings.HasSuffix(got, "write "+ptrace.DropIn+", set "+ptrace.Key) {
@@ -297,10 +297,10 @@ func (s *stubborn) report(t *testing.T) map[string]any {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	run(context.Background(), []string{"", file}, func(c host.Config) (machine, error) {
+	run(context.Background(), []string{"", file}, world{open: func(c host.Config) (machine, error) {
 		_, err := s.open(c)
 		return s, err
-	}, logs.Places{Root: s.root}, &out)
+	}, logs: logs.Places{Root: s.root}}, &out)
 	var report map[string]any
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatal(err)
@@ -329,7 +329,7 @@ func TestStopPutsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run(ctx, []string{"", file}, f.open, logs.Places{Root: f.root}, &out); code == 0 || !strings.Contains(out.String(), "was asked to stop") {
+	if code := run(ctx, []string{"", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out); code == 0 || !strings.Contains(out.String(), "was asked to stop") {
 		t.Errorf("code %d, %s", code, out.String())
 	}
 	if !same(before, f.files(t)) {

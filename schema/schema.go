@@ -1,129 +1,83 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
 // Package schema holds the contract of the modules: their options in Ansible's terms, and the catalogue of distributions and
-// debuggers. Both are written in YAML, and `make generate` makes from it what is embedded here: the program needs neither
-// the texts for people nor a parser of YAML.
+// debuggers. Both are written in YAML, and `make generate` makes tables.go from it: the program needs neither the texts for
+// people nor a parser, and it has no time to lose before the package database is asked.
 package schema
 
 import (
-	_ "embed" // the data file below
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"sort"
-	"sync"
 )
-
-//go:embed embedded.json
-var embedded []byte
-
-// Embedded is what the program knows of the contract.
-type Embedded struct {
-	Options map[string][]Option `json:"options"`
-	Catalog Catalog             `json:"catalog"`
-}
-
-var load = sync.OnceValues(func() (Embedded, error) {
-	var e Embedded
-	if err := json.Unmarshal(embedded, &e); err != nil {
-		return e, fmt.Errorf("parse what is embedded: %w", err)
-	}
-	return e, nil
-})
 
 // Option is one option of a module, as DOCUMENTATION describes it.
 type Option struct {
-	Name     string `yaml:"-" json:"name"`
-	Type     string `yaml:"type" json:"type"`
-	Elements string `yaml:"elements" json:"elements,omitempty"`
-	Required bool   `yaml:"required" json:"required,omitempty"`
-	Default  any    `yaml:"default" json:"default,omitempty"`
-	Choices  []any  `yaml:"choices" json:"choices,omitempty"`
+	Name     string `yaml:"-"`
+	Type     string `yaml:"type"`
+	Elements string `yaml:"elements"`
+	Required bool   `yaml:"required"`
+	Default  any    `yaml:"default"`
+	Choices  []any  `yaml:"choices"`
 	// Suboptions are those of a dict.
-	Suboptions []Option `yaml:"-" json:"suboptions,omitempty"`
+	Suboptions []Option `yaml:"-"`
 	// Description is in Ansible's markup, a paragraph each.
-	Description []string `yaml:"description" json:"-"`
-}
-
-// UnmarshalJSON implements json.Unmarshaler: the numbers of an option are integers.
-func (o *Option) UnmarshalJSON(data []byte) error {
-	type plain Option
-	if err := json.Unmarshal(data, (*plain)(o)); err != nil {
-		return err
-	}
-	o.Default = integer(o.Default)
-	for i, choice := range o.Choices {
-		o.Choices[i] = integer(choice)
-	}
-	return nil
-}
-
-func integer(value any) any {
-	if number, ok := value.(float64); ok {
-		return int(number)
-	}
-	return value
+	Description []string `yaml:"description"`
 }
 
 // Module is one of the collection's modules.
-type Module struct{ Name string }
+type Module struct {
+	Name string
+	// Options are in the order of the contract.
+	Options []Option
+}
 
 // The modules.
 var (
-	Scope = Module{"ptrace_scope"}
-	Info  = Module{"ptrace_scope_info"}
+	Scope = Module{Name: "ptrace_scope", Options: scopeOptions}
+	Info  = Module{Name: "ptrace_scope_info", Options: infoOptions}
 )
-
-// Options returns the module's options in the order of the contract.
-func (m Module) Options() ([]Option, error) {
-	e, err := load()
-	return e.Options[m.Name], err
-}
 
 // Distribution tells what a distribution is known for.
 type Distribution struct {
-	Name  string   `yaml:"name" json:"name"`
-	IDs   []string `yaml:"ids" json:"ids"`
-	Below int      `yaml:"below" json:"below"`
+	Name  string   `yaml:"name"`
+	IDs   []string `yaml:"ids"`
+	Below int      `yaml:"below"`
 	// KernelDefault is the value its kernels start with, nil where that is not known.
-	KernelDefault *int     `yaml:"kernel_default" json:"kernel_default"`
-	Managers      []string `yaml:"managers" json:"managers"`
-	Enablers      []string `yaml:"enablers" json:"enablers"`
+	KernelDefault *int     `yaml:"kernel_default"`
+	Managers      []string `yaml:"managers"`
+	Enablers      []string `yaml:"enablers"`
 	// DropIns are the names of the drop-ins by which enablers set 0.
-	DropIns []string `yaml:"drop_ins" json:"drop_ins"`
+	DropIns []string `yaml:"drop_ins"`
 }
 
 // Debugger is a tool that attaches to processes it did not start.
 type Debugger struct {
-	Name     string   `yaml:"name" json:"name"`
-	Packages []string `yaml:"packages" json:"packages"`
-	Programs []string `yaml:"programs" json:"programs"`
+	Name     string   `yaml:"name"`
+	Packages []string `yaml:"packages"`
+	Programs []string `yaml:"programs"`
 }
 
 // Catalog is what is known about distributions and debuggers.
 type Catalog struct {
-	Distributions     []Distribution `yaml:"distributions" json:"distributions"`
-	Unknown           Distribution   `yaml:"unknown" json:"unknown"`
-	EnablerCapability string         `yaml:"enabler_capability" json:"enabler_capability"`
-	Debuggers         []Debugger     `yaml:"debuggers" json:"debuggers"`
+	Distributions     []Distribution `yaml:"distributions"`
+	Unknown           Distribution   `yaml:"unknown"`
+	EnablerCapability string         `yaml:"enabler_capability"`
+	Debuggers         []Debugger     `yaml:"debuggers"`
 	// Tracers are tools that trace only their own children, or who let them.
-	Tracers  []string  `yaml:"tracers" json:"tracers"`
-	Auditors []Auditor `yaml:"auditors" json:"auditors"`
+	Tracers  []string  `yaml:"tracers"`
+	Auditors []Auditor `yaml:"auditors"`
 }
 
 // Auditor is what a benchmark or a scanner accepts.
 type Auditor struct {
-	Name     string `yaml:"name" json:"name"`
-	Accepts  []int  `yaml:"accepts" json:"accepts"`
-	Explicit bool   `yaml:"explicit" json:"explicit"`
+	Name     string `yaml:"name"`
+	Accepts  []int  `yaml:"accepts"`
+	Explicit bool   `yaml:"explicit"`
 }
 
-// LoadCatalog returns the embedded catalogue.
-func LoadCatalog() (Catalog, error) {
-	e, err := load()
-	return e.Catalog, err
-}
+// Known returns the catalogue.
+func Known() Catalog { return catalog }
 
 // Complete fills in what an entry leaves out, and refuses what cannot be meant.
 func (c *Catalog) Complete() error {

@@ -15,22 +15,13 @@ import (
 	"hardening.yama/schema"
 )
 
-func options(t testing.TB) []schema.Option {
-	t.Helper()
-	o, err := schema.Scope.Options()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return o
-}
-
 func check(t testing.TB, arguments string) (Values, error) {
 	t.Helper()
 	var request Request
 	if err := request.parse([]byte(arguments)); err != nil {
 		t.Fatalf("%s: %v", arguments, err)
 	}
-	return Check("ptrace_scope", options(t), request.Arguments)
+	return Check("ptrace_scope", schema.Scope.Options, request.Arguments)
 }
 
 // arguments are what users pass, well and badly. Each is checked by us and by the real ansible-core.
@@ -87,7 +78,7 @@ func TestArgumentsAgreeWithAnsibleCore(t *testing.T) {
 		t.Skip("ansible-core is not set up (make setup), so its own argument checker cannot be asked")
 	}
 	spec := map[string]any{}
-	for _, o := range options(t) {
+	for _, o := range schema.Scope.Options {
 		entry := map[string]any{"type": o.Type, "required": o.Required}
 		for name, value := range map[string]any{"default": o.Default, "choices": o.Choices, "elements": o.Elements} {
 			if !reflect.ValueOf(value).IsValid() || reflect.ValueOf(value).IsZero() && name != "default" {
@@ -232,7 +223,7 @@ func FuzzCheck(f *testing.F) {
 		f.Add([]byte(a))
 	}
 	f.Add([]byte(`{"debuggers": [` + strings.Repeat(`"a",`, 1<<18) + `"a"]}`))
-	list := options(f)
+	list := schema.Scope.Options
 	f.Fuzz(func(t *testing.T, content []byte) {
 		var request Request
 		if request.parse(content) != nil {

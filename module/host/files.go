@@ -172,24 +172,6 @@ func (h *Host) resolve(name string) (string, error) {
 	return done, nil
 }
 
-// libraryVersion returns the number that follows a library's name, -1 where there is none. It tells the version of the
-// programs that come with it, and costs less than to start them.
-func (h *Host) libraryVersion(name string) int {
-	for _, dir := range []string{"/usr/lib", "/usr/lib64", "/usr/lib/*-linux-*"} {
-		found, _ := filepath.Glob(h.path(path.Join(dir, name) + "*")) // the pattern is a good one
-		for _, file := range found {
-			digits := file[strings.LastIndex(file, path.Base(name))+len(path.Base(name)):]
-			if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
-				digits = digits[:end]
-			}
-			if version, err := strconv.Atoi(digits); err == nil {
-				return version
-			}
-		}
-	}
-	return -1
-}
-
 // ownFiles reads the files of ours, and the names of what a killed run left.
 func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
 	own := map[string]ptrace.OwnFile{}
@@ -216,19 +198,28 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
 	}
 	var left []string
 	for _, dir := range []string{path.Dir(sysctld.Conf), sysctld.Dirs[0], sysctld.Dirs[1], sysctld.Dirs[2]} {
-		place, err := h.beside(path.Join(dir, tempPrefix+"*"+tempSuffix))
-		var found []string
-		if err == nil {
-			found, err = filepath.Glob(place)
-		}
+		place, err := h.inside(dir)
 		if err != nil && !nobodyOpens(err) {
 			return nil, nil, err
 		}
-		for _, name := range found {
-			left = append(left, path.Join(dir, filepath.Base(name)))
+		for _, name := range namesBelow(place) {
+			if strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix) {
+				left = append(left, path.Join(dir, name))
+			}
 		}
 	}
 	return own, left, nil
+}
+
+// namesBelow returns the names in a directory in no order, and none where nobody lets us see them.
+func namesBelow(dir string) []string {
+	f, err := os.Open(dir) // #nosec G304 -- only its names are read
+	if err != nil {
+		return nil
+	}
+	defer f.Close() //nolint:errcheck // only read
+	names, _ := f.Readdirnames(-1)
+	return names
 }
 
 // ownedByUs tells whether a file belongs to root, or to whoever runs a test.

@@ -35,6 +35,7 @@ type Host struct {
 	readOnly bool
 	// explain: Explain will be called. What it needs is asked together with the rest then.
 	explain   bool
+	meanwhile func()
 	owners    map[string]string
 	requirers func() (map[string][]string, error)
 }
@@ -48,8 +49,8 @@ type PackageManager interface {
 	Sealed() string
 	// Knows tells whether there is a database of what is installed, though packages may be left alone.
 	Knows() bool
-	// Installed returns those of the names that are installed, in their order.
-	Installed(ctx context.Context, names []string) ([]packages.Installed, error)
+	// AskInstalled asks which of the names are installed. The answer, which is waited for, has them in their order.
+	AskInstalled(ctx context.Context, names []string) (answer func() ([]packages.Installed, error))
 	// Owners returns the package of each of the files that has one, changed or not.
 	Owners(ctx context.Context, files []string) (map[string]string, error)
 	// Unchanged tells whether a package's file has the content that it came with.
@@ -80,11 +81,17 @@ type Config struct {
 	External func(root string) (PackageManager, error)
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
+	// Meanwhile is done whenever there is time for it: by Observe as soon as the package database was asked, which takes longer
+	// than all the rest, and by Lock while another run has the host.
+	Meanwhile func()
 }
 
 // New returns the host whose files are below root.
 func New(root string, c Config) (*Host, error) {
-	h := &Host{root: root, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain}
+	h := &Host{root: root, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain, meanwhile: c.Meanwhile}
+	if h.meanwhile == nil {
+		h.meanwhile = func() {}
+	}
 	release, err := h.osRelease()
 	if err != nil {
 		return nil, err
@@ -199,12 +206,11 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	var err error
 	// The package database answers while the files are read.
 	names, programs := h.catalog.Names()
-	found := ask(func() ([]packages.Installed, error) {
-		return h.manager.Installed(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
-	})
+	found := h.manager.AskInstalled(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
 	if h.explain {
-		h.requirers = ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
+		h.requirers = packages.Ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
+	h.meanwhile()
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
@@ -242,26 +248,6 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	h.classify(installed, names, &o)
 	o.Debuggers = append(o.Debuggers, handBuilt...)
 	return o, err
-}
-
-// findLoaders finds out which versions of the loaders will read the files.
-func (h *Host) findLoaders() {
-	h.loaders = sysctld.LoadersOf(h.libraryVersion("systemd/libsystemd-shared-"), h.libraryVersion("libproc2.so."))
-}
-
-// ask begins to ask a question, and returns where the answer will be.
-func ask[T any](question func() (T, error)) func() (T, error) {
-	var answer T
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		answer, err = question()
-	}()
-	return func() (T, error) {
-		<-done
-		return answer, err
-	}
 }
 
 // classify tells the enabler, debuggers and tracers among the installed packages.

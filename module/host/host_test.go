@@ -46,9 +46,10 @@ func TestLoadersOfTheHost(t *testing.T) {
 		files []string
 		want  sysctld.Loaders
 	}{
-		{"Debian 13", []string{"usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so", "usr/lib/x86_64-linux-gnu/libproc2.so.0.0.2"}, sysctld.LoadersOf(257, 0)},
+		{"Debian 13", []string{"usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so", "usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.0.0.2"}, sysctld.LoadersOf(257, 0)},
 		{"Fedora 45", []string{"usr/lib64/systemd/libsystemd-shared-262.1-1.fc45.so", "usr/lib64/libproc2.so.1"}, sysctld.LoadersOf(262, 1)},
 		{"Arch", []string{"usr/lib/systemd/libsystemd-shared-256.7-1.so", "usr/lib/libproc2.so.0"}, sysctld.LoadersOf(256, 0)},
+		{"Debian 14 that was 13", []string{"usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1"}, sysctld.LoadersOf(-1, 1)},
 		{"neither systemd nor procps", nil, sysctld.LoadersOf(-1, -1)},
 		{"a name without a number", []string{"usr/lib/systemd/libsystemd-shared-x.so"}, sysctld.LoadersOf(-1, -1)},
 	} {

@@ -37,6 +37,7 @@ func (h *Host) Lock(ctx context.Context, wait time.Duration) (release func(), er
 			_ = f.Close()
 			return nil, fmt.Errorf("lock the host: another run has held %s for %s: wait for it, or raise lock_timeout (%w)", lockFile, wait, err)
 		}
+		h.meanwhile()
 		time.Sleep(50 * time.Millisecond)
 	}
 }

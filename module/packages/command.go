@@ -3,11 +3,9 @@
 package packages
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +22,9 @@ var environment = []string{
 	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb",
 	"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1",
 }
+
+// queryEnvironment is for those that only read the database. The simplest locale is the quickest.
+var queryEnvironment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root", "TERM=dumb"}
 
 // result is how a program ended.
 type result struct {
@@ -55,50 +56,41 @@ func lineWith(text, part string) string {
 // execute runs a program to its end. It is an error if it cannot be started, is ended by a signal, or outlives the
 // deadline; its exit code is none. With readOnly, whatever it writes is thrown away.
 func (m Manager) execute(ctx context.Context, readOnly bool, deadline time.Duration, program string, args ...string) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...) // #nosec G204 -- a fixed path, and arguments that were checked
-	cmd.Env = environment
-	cmd.Dir = "/"
-	stdout, stderr := &bounded{}, &bounded{}
-	cmd.Stdout, cmd.Stderr = stdout, stderr
-	// Its own group, so that what it started ends with it. It is asked first: a package manager that is killed in a
-	// transaction leaves it half done.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	start := cmd.Start
-	if readOnly {
-		start = func() error { return inThrowawayView(m.root, cmd.Start) }
-	}
-	began := time.Now()
-	if err := start(); err != nil {
-		return result{}, fmt.Errorf("run %s: %w", program, err)
-	}
-	err := cmd.Wait()
-	hclog.FromContext(ctx).Debug("ran", "program", program, "args", args, "code", cmd.ProcessState.ExitCode(), "took", time.Since(began))
-	r := result{stdout: stdout.String(), stderr: stderr.String(), code: cmd.ProcessState.ExitCode()}
-	if ctx.Err() != nil {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // whatever of the group did not listen
-	}
-	var exit *exec.ExitError
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return r, fmt.Errorf("run %s %s: gave no answer within %s and was ended: %s", program, strings.Join(args, " "), deadline, r.lastLines())
-	case errors.As(err, &exit) && exit.Exited():
-		return r, nil
-	case err != nil:
-		return r, fmt.Errorf("run %s: %w", program, err)
-	}
-	return r, nil
+	return m.begin(ctx, readOnly, deadline, environment, program, args...)()
 }
 
-// bounded keeps the end of what is written to it.
-type bounded struct{ bytes.Buffer }
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.Len()+len(p) > outputLimit {
-		b.Next(b.Len()/2 + len(p))
+// begin starts a program as execute does, and returns what waits for its end.
+func (m Manager) begin(
+	ctx context.Context, readOnly bool, deadline time.Duration, environment []string, program string, args ...string,
+) func() (result, error) {
+	var p *process
+	begin := func() (err error) {
+		p, err = start(program, args, environment)
+		return err
 	}
-	return b.Buffer.Write(p)
+	var err error
+	if readOnly {
+		err = inThrowawayView(m.root, begin)
+	} else {
+		err = begin()
+	}
+	return func() (result, error) {
+		if err != nil {
+			return result{}, fmt.Errorf("run %s: %w", program, err)
+		}
+		ctx, cancel := context.WithDeadline(ctx, p.began.Add(deadline))
+		defer cancel()
+		r, err := p.wait(ctx)
+		hclog.FromContext(ctx).Debug("ran", "program", program, "args", args, "code", r.code, "took", time.Since(p.began))
+		if ctx.Err() != nil {
+			_ = syscall.Kill(-p.pid, syscall.SIGKILL) // whatever of the group did not listen
+		}
+		switch {
+		case errors.Is(ctx.Err(), context.DeadlineExceeded):
+			return r, fmt.Errorf("run %s %s: gave no answer within %s and was ended: %s", program, strings.Join(args, " "), deadline, r.lastLines())
+		case err != nil:
+			return r, fmt.Errorf("run %s: %w", program, err)
+		}
+		return r, nil
+	}
 }

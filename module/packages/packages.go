@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -58,7 +59,10 @@ type database struct {
 	program string
 	atRoot  []string
 
-	installed func(Manager, context.Context, []string) ([]Installed, error)
+	// installed reads the answer; askInstalled starts a program, and returns what waits for it. A row has one of them.
+	installed    func(Manager, context.Context, []string) ([]Installed, error)
+	askInstalled func(Manager, context.Context, []string) func() ([]Installed, error)
+
 	owners    func(Manager, context.Context, []string) (map[string]string, error)
 	unchanged func(Manager, context.Context, string, string) (bool, error)
 	requirers func(Manager, context.Context, []string) (map[string][]string, error)
@@ -172,12 +176,32 @@ func filled(file string) bool {
 // Knows tells whether there is a database of what is installed, though packages may be left alone.
 func (m Manager) Knows() bool { return m.database != nil }
 
-// Installed returns those of the names that are installed, in their order. Without a database that is none.
-func (m Manager) Installed(ctx context.Context, names []string) ([]Installed, error) {
-	if !m.Knows() || len(names) == 0 {
-		return nil, nil
+// AskInstalled asks which of the names are installed. The answer, which is waited for, has them in their order; without a
+// database that is none.
+func (m Manager) AskInstalled(ctx context.Context, names []string) (answer func() ([]Installed, error)) {
+	switch {
+	case !m.Knows() || len(names) == 0:
+		return func() ([]Installed, error) { return nil, nil }
+	case m.database.askInstalled != nil:
+		return m.database.askInstalled(m, ctx, names)
 	}
-	return m.database.installed(m, ctx, names)
+	return Ask(func() ([]Installed, error) { return m.database.installed(m, ctx, names) })
+}
+
+// Ask begins to look for an answer, and returns what waits for it.
+func Ask[T any](look func() (T, error)) (wait func() (T, error)) {
+	var answer T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		answer, err = look()
+	}()
+	runtime.Gosched() // that first: whoever asks has more to do until then
+	return func() (T, error) {
+		<-done
+		return answer, err
+	}
 }
 
 // Owners returns the package of each of the files that has one, changed or not.
@@ -295,7 +319,7 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 		r, failure := m.run(ctx, false, transactionPatience, args, name)
 		m.memory.forget()
 		// Whatever the manager says, or however it ended: its database tells what came of it.
-		installed, err := m.Installed(context.WithoutCancel(ctx), []string{name})
+		installed, err := m.AskInstalled(context.WithoutCancel(ctx), []string{name})()
 		if err != nil {
 			return errors.Join(failure, err)
 		}
@@ -360,7 +384,11 @@ var rootOption = []string{"--root="}
 
 // query asks a program that only reads the database.
 func (m Manager) query(ctx context.Context, program string, args ...string) (result, error) {
-	return m.execute(ctx, m.ReadOnly, queryDeadline, program, append(m.rootArgs(m.database.atRoot), args...)...)
+	return m.beginQuery(ctx, program, args...)()
+}
+
+func (m Manager) beginQuery(ctx context.Context, program string, args ...string) func() (result, error) {
+	return m.begin(ctx, m.ReadOnly, queryDeadline, queryEnvironment, program, append(m.rootArgs(m.database.atRoot), args...)...)
 }
 
 // under returns where a file of the tree lies.

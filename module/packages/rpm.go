@@ -22,19 +22,22 @@ var rpmDatabase = database{
 		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
 	},
 	program: rpmProgram, atRoot: rootOption,
-	installed: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
+	askInstalled: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
 	wait: Manager.waitForDatabase,
 }
 
 const rpmProgram = "/usr/bin/rpm"
 
-// rpmInstalled returns those of the names that are installed, in the order of the names.
-func (m Manager) rpmInstalled(ctx context.Context, names []string) ([]Installed, error) {
-	r, err := m.query(ctx, rpmProgram, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
-	if err != nil {
-		return nil, err
+// rpmInstalled asks which of the names are installed, in the order of the names.
+func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Installed, error) {
+	wait := m.beginQuery(ctx, rpmProgram, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	return func() ([]Installed, error) {
+		r, err := wait()
+		if err != nil {
+			return nil, err
+		}
+		return readInstalled(r, names)
 	}
-	return readInstalled(r, names)
 }
 
 // rpmOwners returns the package of each of the files that has one, changed or not.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Generate writes what is made from the contract and the catalogue: what the program embeds of them, the documentation that
+// Generate writes what is made from the contract and the catalogue: what the program is built with of them, the documentation that
 // ansible-doc reads, the role's argument spec and task, and the option table of README.md. Run it from
 // the top of the project; `make generate` does.
 package main
@@ -37,7 +37,7 @@ func run(top string) error {
 	if err != nil {
 		return err
 	}
-	embedded, err := source.Embedded(top)
+	tables, err := source.Tables(top)
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func run(top string) error {
 		return err
 	}
 	for name, content := range map[string]string{
-		"schema/embedded.json":                       string(embedded),
+		"schema/tables.go":                           string(tables),
 		"plugins/modules/ptrace_scope.py":            module,
 		"plugins/modules/ptrace_scope_info.py":       info,
 		"roles/ptrace_scope/meta/argument_specs.yml": argumentSpec,

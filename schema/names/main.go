@@ -12,11 +12,11 @@ import (
 )
 
 func main() {
-	catalog, err := schema.LoadCatalog()
-	if err != nil || len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: names ID VERSION_ID", err)
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: names ID VERSION_ID")
 		os.Exit(2)
 	}
+	catalog := schema.Known()
 	packages, _ := catalog.Names()
 	fmt.Println(strings.Join(append(catalog.Distribution(os.Args[1], os.Args[2]).Enablers, packages...), " "))
 }

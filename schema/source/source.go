@@ -4,12 +4,14 @@
 package source
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"go/format"
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -68,31 +70,78 @@ func Catalog(r io.Reader) (schema.Catalog, error) {
 	return c, nil
 }
 
-// Embedded returns the file of what the program embeds of it all: JSON, a line for each option and entry, so that a difference
-// can be read.
-func Embedded(top string) ([]byte, error) {
-	e := schema.Embedded{Options: map[string][]schema.Option{}}
-	for _, m := range []schema.Module{schema.Scope, schema.Info} {
-		contract, err := Contract(top, m)
+// Tables returns the file of what the program is built with of it all, in Go: data that is there without any work when it starts.
+func Tables(top string) ([]byte, error) {
+	var text strings.Builder
+	text.WriteString("// SPDX-License-Identifier: GPL-3.0-or-later\n\n" +
+		"// Code generated from schema/*.yml by \"make generate\". DO NOT EDIT.\n\npackage schema\n\n" +
+		"// scopes are for what points to one.\nvar scopes = [...]int{0, 1, 2, 3}\n")
+	for _, m := range []struct {
+		module schema.Module
+		table  string
+	}{{schema.Scope, "scopeOptions"}, {schema.Info, "infoOptions"}} {
+		contract, err := Contract(top, m.module)
 		if err != nil {
 			return nil, err
 		}
-		if e.Options[m.Name], err = Options(contract); err != nil {
-			return nil, fmt.Errorf("%s.yml: %w", m.Name, err)
+		options, err := Options(contract)
+		if err != nil {
+			return nil, fmt.Errorf("%s.yml: %w", m.module.Name, err)
 		}
+		text.WriteString("\nvar " + m.table + " = " + literal(reflect.ValueOf(forProgram(options))) + "\n")
 	}
 	f, err := os.Open(filepath.Join(top, "schema", "catalog.yml")) // #nosec G304 -- our own file
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // only read
-	if e.Catalog, err = Catalog(f); err != nil {
+	catalog, err := Catalog(f)
+	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(e)
-	lined := strings.ReplaceAll(string(text), `{"name":`, "\n{\"name\":")
-	if !json.Valid([]byte(lined)) {
-		err = errors.Join(err, errors.New("a text looks like the begin of an entry"))
+	text.WriteString("\nvar catalog = " + literal(reflect.ValueOf(catalog)) + "\n")
+	return format.Source([]byte(text.String()))
+}
+
+// forProgram leaves out what is for people.
+func forProgram(options []schema.Option) []schema.Option {
+	options = slices.Clone(options)
+	for i := range options {
+		options[i].Description = nil
+		if options[i].Suboptions != nil {
+			options[i].Suboptions = forProgram(options[i].Suboptions)
+		}
 	}
-	return []byte(lined + "\n"), err
+	return options
+}
+
+// literal returns a value as Go has it in package schema.
+func literal(v reflect.Value) string {
+	name := strings.NewReplacer("schema.", "", "interface {}", "any").Replace(v.Type().String())
+	var b strings.Builder
+	switch v.Kind() {
+	case reflect.Interface:
+		return literal(v.Elem())
+	case reflect.Pointer:
+		return fmt.Sprintf("&scopes[%d]", v.Elem().Int())
+	case reflect.Struct:
+		b.WriteString(name + "{")
+		for i := range v.NumField() {
+			if !v.Field(i).IsZero() {
+				b.WriteString(v.Type().Field(i).Name + ": " + literal(v.Field(i)) + ", ")
+			}
+		}
+		return strings.TrimSuffix(b.String(), ", ") + "}"
+	case reflect.Slice:
+		begin, end, known := "", ", ", ""
+		if v.Type().Elem().Kind() == reflect.Struct {
+			begin, end, known = "\n", ",\n", strings.TrimPrefix(name, "[]") // a line each, and its type need not be said again
+		}
+		b.WriteString(name + "{" + begin)
+		for i := range v.Len() {
+			b.WriteString(strings.TrimPrefix(literal(v.Index(i)), known) + end)
+		}
+		return strings.TrimSuffix(b.String(), ", ") + "}"
+	}
+	return fmt.Sprintf("%#v", v.Interface())
 }

@@ -24,6 +24,11 @@ func (m *Manager) Sealed() string { return m.description.Sealed }
 // Knows is always true: a plugin that does not know what is installed fails.
 func (m *Manager) Knows() bool { return true }
 
+// AskInstalled asks which of the names are installed.
+func (m *Manager) AskInstalled(ctx context.Context, names []string) func() ([]packages.Installed, error) {
+	return packages.Ask(func() ([]packages.Installed, error) { return m.Installed(ctx, names) })
+}
+
 // Installed returns those of the names that are installed, in their order.
 func (m *Manager) Installed(ctx context.Context, names []string) ([]packages.Installed, error) {
 	if len(names) == 0 {
