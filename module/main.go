@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// The program does one thing after the other, and is over before the limits of a container could change.
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Ptrace_scope is the Ansible module hardening.yama.ptrace_scope. Run with the path of an arguments file, it reconciles
 // how far processes of this host may look into each other with ptrace, and prints one line of JSON.
 package main

@@ -3,10 +3,10 @@
 package packages
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,15 +22,15 @@ type process struct {
 	mutex  sync.Mutex
 	pipes  [2]int // of its standard output and error
 	output [2]bounded
+	ended  bool
 }
 
-const (
-	// lull is how long output waits in its pipe while the program goes on: most programs end before. A pipe has 64 KiB.
-	lull = 20 * time.Millisecond
-	// grace is what a program has to end when it was asked to. A package manager that is killed in a transaction leaves it half
-	// done.
-	grace = 10 * time.Second
-)
+// lull is how long output waits in its pipe while the program goes on: most programs end before. A pipe has 64 KiB.
+const lull = 20 * time.Millisecond
+
+// grace is what a program has to end when it was asked to. A package manager that is killed in a transaction leaves it half
+// done.
+var grace = 10 * time.Second
 
 // start starts a program with the environment alone, nothing to read, and / as its directory. It has its own group, so that
 // what it starts can be ended with it.
@@ -52,7 +52,7 @@ func start(program string, args, environment []string) (*process, error) {
 		defer syscall.Close(ends[1])           //nolint:errcheck // the program has it
 		_ = syscall.SetNonblock(ends[0], true) // a descriptor of ours
 	}
-	p.pid, _, err = syscall.StartProcess(program, append([]string{program}, args...), &syscall.ProcAttr{
+	p.pid, _, err = syscall.StartProcess(program, append([]string{program}, args...), &syscall.ProcAttr{ // #nosec G204 -- a fixed path, and arguments that were checked
 		Dir:   "/",
 		Env:   environment,
 		Files: []uintptr{uintptr(null), uintptr(theirs[0]), uintptr(theirs[1])},
@@ -84,26 +84,22 @@ func (p *process) wait(ctx context.Context) (result, error) {
 		}
 	})
 	defer stopAsking()
-	var empty *time.Timer
-	empty = time.AfterFunc(lull, func() {
-		p.empty()
-		empty.Reset(lull)
-	})
+	empty := time.AfterFunc(lull, p.empty)
 	var status syscall.WaitStatus
 	var err error
 	for {
-		if _, err = syscall.Wait4(p.pid, &status, 0, nil); err != syscall.EINTR { //nolint:errorlint // an errno
+		if _, err = syscall.Wait4(p.pid, &status, 0, nil); err != syscall.EINTR {
 			break
 		}
 	}
 	close(ended)
 	empty.Stop()
-	p.empty()
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	p.read()
 	// Whoever else has the other end of a pipe, a service that the program started, has nothing to tell us.
 	p.close(len(p.pipes))
-	p.pipes = [2]int{-1, -1}
+	p.ended = true
 	r := result{stdout: p.output[0].String(), stderr: p.output[1].String(), code: status.ExitStatus()}
 	switch {
 	case err != nil:
@@ -114,33 +110,39 @@ func (p *process) wait(ctx context.Context) (result, error) {
 	return r, nil
 }
 
-// empty reads what is in the pipes.
+// empty empties the pipes, and again for as long as the program goes on.
 func (p *process) empty() {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	if !p.ended {
+		p.read()
+		time.AfterFunc(lull, p.empty)
+	}
+}
+
+// read reads what is in the pipes.
+func (p *process) read() {
 	var buffer [4096]byte
 	for i, pipe := range p.pipes {
 		for {
 			n, err := syscall.Read(pipe, buffer[:])
-			if err == syscall.EINTR { //nolint:errorlint // an errno
+			if err == syscall.EINTR {
 				continue
 			}
 			if n <= 0 {
 				break
 			}
-			p.output[i].write(buffer[:n])
+			_, _ = p.output[i].Write(buffer[:n]) // never fails
 		}
 	}
 }
 
 // bounded keeps the end of what is written to it.
-type bounded struct{ strings.Builder }
+type bounded struct{ bytes.Buffer }
 
-func (b *bounded) write(text []byte) {
-	if b.Len()+len(text) > outputLimit {
-		kept := b.String()[b.Len()/2:]
-		b.Reset()
-		b.WriteString(kept)
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.Len()+len(p) > outputLimit {
+		b.Next(b.Len()/2 + len(p))
 	}
-	b.Write(text)
+	return b.Buffer.Write(p)
 }

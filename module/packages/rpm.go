@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
 )
 
 // rpm's database: of dnf, zypper, and what they make images of. It lies where the distribution put it.
@@ -30,13 +32,22 @@ const rpmProgram = "/usr/bin/rpm"
 
 // rpmInstalled asks which of the names are installed, in the order of the names.
 func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Installed, error) {
+	k := m.keep(names)
+	if found, ok := k.answer(); ok {
+		hclog.FromContext(ctx).Debug("the rpm database is as it was when it was asked", "answer", k.file)
+		return func() ([]Installed, error) { return found, nil }
+	}
 	wait := m.beginQuery(ctx, rpmProgram, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
 	return func() ([]Installed, error) {
 		r, err := wait()
 		if err != nil {
 			return nil, err
 		}
-		return readInstalled(r, names)
+		found, err := readInstalled(r, names)
+		if err == nil && !m.ReadOnly {
+			k.write(found)
+		}
+		return found, err
 	}
 }
 

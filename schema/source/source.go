@@ -119,7 +119,7 @@ func forProgram(options []schema.Option) []schema.Option {
 func literal(v reflect.Value) string {
 	name := strings.NewReplacer("schema.", "", "interface {}", "any").Replace(v.Type().String())
 	var b strings.Builder
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // the rest is written as Go writes it
 	case reflect.Interface:
 		return literal(v.Elem())
 	case reflect.Pointer:

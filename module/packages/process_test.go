@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package packages
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+func init() { grace = 300 * time.Millisecond }
+
+// TestExecute: whatever a program does, a run has its words and its end, or an error that names it, and does not wait for what
+// is of no interest.
+func TestExecute(t *testing.T) {
+	for name, c := range map[string]struct {
+		script, stdout, stderr, failure string
+		code                            int
+		within                          time.Duration
+	}{
+		"both outputs and a code": {script: `echo out; echo err >&2; exit 7`, stdout: "out\n", stderr: "err\n", code: 7},
+		"nothing to read":         {script: `cat; echo done`, stdout: "done\n"},
+		"neither our environment nor our directory": {
+			script: `echo "${SECRET-none} $LC_ALL $PWD"`, stdout: "none C.UTF-8 /\n",
+		},
+		"more than a pipe holds, at once": {
+			script: `i=0; while [ $i -lt 4000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done`,
+			stdout: strings.Repeat("0123456789012345678901234567890123456789\n", 4000),
+		},
+		"a service that stays has the pipe": {script: `sleep 5 & echo started`, stdout: "started\n", within: 2 * time.Second},
+		"ended by a signal":                 {script: `echo last words; kill -9 $$`, stdout: "last words\n", failure: "run /bin/sh: it was ended by signal 9 (killed)", code: -1},
+		"hangs": {
+			script: `echo last words; sleep 60`, stdout: "last words\n", code: -1, within: 3 * time.Second,
+			failure: "gave no answer within 500ms and was ended: last words",
+		},
+		"hangs, and does not listen": {
+			script: `trap "" TERM; echo last words; while :; do sleep 1; done`, stdout: "last words\n", code: -1, within: 3 * time.Second,
+			failure: "gave no answer within 500ms and was ended: last words",
+		},
+		"listens, and says so": {
+			script: `trap "echo as you wish; exit 3" TERM; while :; do sleep 0.05; done`, stdout: "as you wish\n", stderr: "Terminated\n", code: 3, within: 3 * time.Second,
+			failure: "gave no answer within 500ms and was ended: as you wish",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("SECRET", "hunter2")
+			deadline := 20 * time.Second
+			if strings.Contains(c.failure, "500ms") {
+				deadline = 500 * time.Millisecond
+			}
+			began := time.Now()
+			r, err := Manager{}.execute(context.Background(), false, deadline, "/bin/sh", "-c", c.script)
+			took := time.Since(began)
+			if (err == nil) != (c.failure == "") || err != nil && !strings.Contains(err.Error(), c.failure) {
+				t.Errorf("error %v, want %q", err, c.failure)
+			}
+			if r.stdout != c.stdout || r.stderr != c.stderr || r.code != c.code {
+				t.Errorf("got %.200q, %.200q, %d", r.stdout, r.stderr, r.code)
+			}
+			if c.within > 0 && took > c.within {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+	if _, err := (Manager{}).execute(context.Background(), false, time.Minute, "/nowhere/rpm"); err == nil ||
+		err.Error() != "run /nowhere/rpm: fork/exec /nowhere/rpm: no such file or directory" {
+		t.Errorf("a program that is not there: %v", err)
+	}
+	ctx, stop := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer stop()
+	if r, _ := (Manager{}).execute(ctx, false, time.Minute, "/bin/sh", "-c", "sleep 60"); r.code != -1 {
+		t.Errorf("a run that was asked to stop waited for the end of its program: %+v", r)
+	}
+}
+
+// TestBounded: of a flood the end is kept, which says what went wrong.
+func TestBounded(t *testing.T) {
+	r, err := Manager{}.execute(context.Background(), false, time.Minute, "/bin/sh", "-c", `head -c 5000000 /dev/zero | tr '\0' x; echo; echo the end`)
+	if err != nil || len(r.stdout) > outputLimit+4096 || len(r.stdout) < outputLimit/4 || !strings.HasSuffix(r.stdout, "x\nthe end\n") {
+		t.Errorf("%d bytes, %v", len(r.stdout), err)
+	}
+}
