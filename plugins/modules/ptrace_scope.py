@@ -477,12 +477,35 @@ warnings:
   elements: str
 '''
 
-import json
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            state=dict(type='str', required=True, choices=['auto', 'permissive', 'restricted']),
+            restricted_scope=dict(type='int', default=1, choices=[1, 2, 3]),
+            exact=dict(type='bool', default=False),
+            packages=dict(type='str', default='auto', choices=['auto', 'manage', 'ignore']),
+            debuggers=dict(type='list', elements='str', default=[]),
+            ignore_debuggers=dict(type='list', elements='str', default=[]),
+            catalog=dict(type='path'),
+            conflicts=dict(type='str', default='resolve', choices=['resolve', 'report', 'fail']),
+            persistent=dict(type='bool', default=True),
+            runtime=dict(type='bool', default=True),
+            reason=dict(type='str'),
+            verify=dict(type='str', default='value', choices=['value', 'attach']),
+            yama_missing=dict(type='str', default='fail', choices=['fail', 'ignore']),
+            lock_timeout=dict(type='int', default=60),
+            root=dict(type='path', default='/'),
+            backend=dict(type='str', choices=['dnf5', 'dnf', 'zypper', 'apt', 'pacman', 'apk', 'none']),
+        ),
+        supports_check_mode=True,
+    )
+    module.fail_json(
+        msg='hardening.yama.ptrace_scope was started without its action plugin: '
+            'plugins/action/ptrace_scope.py is missing from this installation of the collection')
+
 
 if __name__ == '__main__':
-    print(json.dumps({
-        'failed': True,
-        'changed': False,
-        'msg': 'hardening.yama.ptrace_scope was started without its action plugin: '
-               'plugins/action/ptrace_scope.py is missing from this installation of the collection',
-    }))
+    main()

@@ -310,12 +310,23 @@ warnings:
   elements: str
 '''
 
-import json
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            debuggers=dict(type='list', elements='str', default=[]),
+            ignore_debuggers=dict(type='list', elements='str', default=[]),
+            catalog=dict(type='path'),
+            proof=dict(type='bool', default=False),
+        ),
+        supports_check_mode=True,
+    )
+    module.fail_json(
+        msg='hardening.yama.ptrace_scope_info was started without its action plugin: '
+            'plugins/action/ptrace_scope_info.py is missing from this installation of the collection')
+
 
 if __name__ == '__main__':
-    print(json.dumps({
-        'failed': True,
-        'changed': False,
-        'msg': 'hardening.yama.ptrace_scope_info was started without its action plugin: '
-               'plugins/action/ptrace_scope_info.py is missing from this installation of the collection',
-    }))
+    main()

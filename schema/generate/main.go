@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -102,17 +103,81 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 `
 
+// ansible-test wants a module's code to begin as every Python module's does, with the options.
 const moduleFooter = `
-import json
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+%[2]s        ),
+        supports_check_mode=True,
+    )
+    module.fail_json(
+        msg='hardening.yama.%[1]s was started without its action plugin: '
+            'plugins/action/%[1]s.py is missing from this installation of the collection')
+
 
 if __name__ == '__main__':
-    print(json.dumps({
-        'failed': True,
-        'changed': False,
-        'msg': 'hardening.yama.%[1]s was started without its action plugin: '
-               'plugins/action/%[1]s.py is missing from this installation of the collection',
-    }))
+    main()
 `
+
+// pythonSpec is the options as AnsibleModule takes them, a line each.
+func pythonSpec(options []schema.Option) (string, error) {
+	var b strings.Builder
+	for _, o := range options {
+		fmt.Fprintf(&b, "            %s=dict(type='%s'", o.Name, o.Type)
+		if o.Elements != "" {
+			fmt.Fprintf(&b, ", elements='%s'", o.Elements)
+		}
+		if o.Required {
+			b.WriteString(", required=True")
+		}
+		for _, part := range []struct {
+			name  string
+			value any
+			given bool
+		}{{"default", o.Default, o.Default != nil}, {"choices", o.Choices, len(o.Choices) > 0}} {
+			if !part.given {
+				continue
+			}
+			text, err := python(part.value)
+			if err != nil {
+				return "", fmt.Errorf("option %s: %w", o.Name, err)
+			}
+			fmt.Fprintf(&b, ", %s=%s", part.name, text)
+		}
+		b.WriteString("),\n")
+	}
+	return b.String(), nil
+}
+
+// python writes a default, or the choices, as Python does.
+func python(value any) (string, error) {
+	switch v := value.(type) {
+	case bool:
+		return map[bool]string{false: "False", true: "True"}[v], nil
+	case int:
+		return strconv.Itoa(v), nil
+	case string:
+		if strings.ContainsAny(v, "'\\\n") {
+			return "", fmt.Errorf("%q would need escapes in Python", v)
+		}
+		return "'" + v + "'", nil
+	case []any:
+		words := make([]string, len(v))
+		for i, one := range v {
+			var err error
+			if words[i], err = python(one); err != nil {
+				return "", err
+			}
+		}
+		return "[" + strings.Join(words, ", ") + "]", nil
+	default:
+		return "", fmt.Errorf("%T has no form in Python here", value)
+	}
+}
 
 // moduleDocumentation wraps the three sections of the contract, as they are written, for ansible-doc.
 func moduleDocumentation(m schema.Module, contract string) (string, error) {
@@ -134,7 +199,15 @@ func moduleDocumentation(m schema.Module, contract string) (string, error) {
 		}
 		fmt.Fprintf(&b, "\n%s = r'''\n---\n%s\n'''\n", body[at[2]:at[3]], strings.TrimSpace(text))
 	}
-	fmt.Fprintf(&b, moduleFooter, m.Name)
+	options, err := source.Options(contract)
+	if err != nil {
+		return "", err
+	}
+	spec, err := pythonSpec(options)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(&b, moduleFooter, m.Name, spec)
 	return b.String(), nil
 }
 
