@@ -9,6 +9,9 @@ SMALL  := -trimpath -buildvcs=false -ldflags '-s -w' -gcflags=all=-l
 # The same bytes whoever builds, for the oldest processor of each architecture: no setting of the user's is heard.
 SAME   := CGO_ENABLED=0 GOFLAGS=-mod=readonly GOEXPERIMENT= GOENV=off GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 GORISCV64=rva20u64
 BIN    := plugins/modules/__bin__/ptrace_scope_$(GOOS)_$(GOARCH)
+# The build that can run a package manager of the site's own is four times as large: for as many as the artifact takes.
+HOST_ARCHS := amd64 arm64 ppc64le
+HOST_BIN   := plugins/modules/__bin__/ptrace_scope_host_$(GOOS)_$(GOARCH)
 
 .PHONY: help
 help: ## show this menu
@@ -31,10 +34,17 @@ build: ## build the program into bin/ and, for the collection, plugins/modules/_
 	@$(SAME) GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build $(SMALL) -o $(BIN) ./module
 	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(BIN) bin/ptrace_scope; fi
 
+.PHONY: build-host
+build-host: ## build the program that can run plugins (docs/backend-plugins.md), which tasks with backend_plugin need (GOARCH=…)
+	@scripts/setup build
+	@$(SAME) GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build $(SMALL) -tags pluginhost -o $(HOST_BIN) ./module
+	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(HOST_BIN) bin/ptrace_scope_host; fi
+
 .PHONY: builds
-builds: ## build the program for every architecture, with checksums in bin/SHA256SUMS
+builds: ## build the programs for every architecture, with checksums in bin/SHA256SUMS
 	@for arch in $(ARCHS); do $(MAKE) --no-print-directory build GOARCH=$$arch || exit 1; done
-	@cd $(dir $(BIN)) && sha256sum $(ARCHS:%=ptrace_scope_$(GOOS)_%) >$(CURDIR)/bin/SHA256SUMS
+	@for arch in $(HOST_ARCHS); do $(MAKE) --no-print-directory build-host GOARCH=$$arch || exit 1; done
+	@cd $(dir $(BIN)) && sha256sum $(ARCHS:%=ptrace_scope_$(GOOS)_%) $(HOST_ARCHS:%=ptrace_scope_host_$(GOOS)_%) >$(CURDIR)/bin/SHA256SUMS
 
 .PHONY: dist
 dist: ## make the artifact for Galaxy in dist/
@@ -63,9 +73,10 @@ scenarios: ## only the scenarios on machines with a real kernel
 	@scripts/test scenarios
 
 .PHONY: bench
-bench: ## measure against rpm -q: a steady-state run on the lab's machine, ptrace_scope_info on one with 2,000 packages
+bench: ## measure tasks against what else could be used (docs/speed.md), and the program against rpm -q and dpkg-query
 	@scripts/setup test
 	@$(MAKE) --no-print-directory build
+	@scripts/bench-tasks
 	@scripts/bench-steady
 	@scripts/bench-info
 	@scripts/debian bench

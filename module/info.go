@@ -83,11 +83,15 @@ func inform(ctx context.Context, request ansible.Request, open opener, info *Inf
 	}
 	info.accepted = true
 	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
-	m, err := open(host.Config{Catalog: catalog.With(more, ignore), ReadOnly: true, Explain: true})
+	external, err := externalFrom(ctx, values, true)
 	if err != nil {
 		return err
 	}
-	defer func() { info.Warnings = append(info.Warnings, keep(m, request)...) }()
+	m, err := open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
+	if err != nil {
+		return err
+	}
+	defer func() { info.Warnings = append(info.Warnings, leave(m, request)...) }()
 	observed, err := observe(ctx, m)
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type machine interface {
 	Prove(ctx context.Context) (attach.Matrix, attach.Facts, error)
 	Explain(o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
+	Close() error
 	Keep(sum string) error
 }
 
@@ -112,6 +113,10 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
+	external, err := externalFrom(ctx, values, request.Check)
+	if err != nil {
+		return err
+	}
 	desired.Runtime = desired.Runtime && desired.Root == "/"
 	report.State, report.root = desired.State, desired.Root
 	log := hclog.FromContext(ctx)
@@ -119,6 +124,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	m, err := open(host.Config{
 		Root:        desired.Root,
 		Backend:     desired.Backend,
+		External:    external,
 		Catalog:     catalog.With(desired.Debuggers, desired.IgnoreDebuggers),
 		ReadOnly:    request.Check,
 		LockTimeout: desired.LockTimeout,
@@ -126,7 +132,7 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	if err != nil {
 		return err
 	}
-	defer func() { report.Warnings = append(report.Warnings, keep(m, request)...) }()
+	defer func() { report.Warnings = append(report.Warnings, leave(m, request)...) }()
 	if !request.Check {
 		release, err := m.Lock(ctx, desired.LockTimeout)
 		if err != nil {
@@ -167,15 +173,19 @@ func reconcile(ctx context.Context, request ansible.Request, open opener, report
 	return report.rollBack(ctx, m, fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes))
 }
 
-// keep leaves the program on the host for the next task, where the action plugin asks for it. Check mode writes nothing.
-func keep(m machine, request ansible.Request) (warnings []string) {
+// leave ends what was started on the host, and keeps the program there for the next task, where the action plugin asks for it.
+// Check mode writes nothing.
+func leave(m machine, request ansible.Request) (warnings []string) {
+	if err := m.Close(); err != nil {
+		warnings = append(warnings, err.Error())
+	}
 	if request.Keep == "" || request.Check {
-		return nil
+		return warnings
 	}
 	if err := m.Keep(request.Keep); err != nil {
-		return []string{err.Error() + " (until then each task sends the program again)"}
+		warnings = append(warnings, err.Error()+" (until then each task sends the program again)")
 	}
-	return nil
+	return warnings
 }
 
 // decide returns the complete plan; it asks what that hangs on.

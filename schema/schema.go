@@ -40,6 +40,8 @@ type Option struct {
 	Required bool   `yaml:"required" json:"required,omitempty"`
 	Default  any    `yaml:"default" json:"default,omitempty"`
 	Choices  []any  `yaml:"choices" json:"choices,omitempty"`
+	// Suboptions are those of a dict.
+	Suboptions []Option `yaml:"-" json:"suboptions,omitempty"`
 	// Description is in Ansible's markup, a paragraph each.
 	Description []string `yaml:"description" json:"-"`
 }

@@ -16,14 +16,37 @@ import (
 	"hardening.yama/schema"
 )
 
-// Values are checked arguments: every option of the contract, as string, int64, bool, []string, or nil where it has
-// neither a value nor a default.
+// Values are checked arguments: every option of the contract, as string, int64, bool, []string, Values for a dict, or nil where
+// it has neither a value nor a default.
 type Values map[string]any
 
 // Check holds raw arguments against the options, coerces them as ansible-core does, and fails in its words and order
-// (module_utils/common/arg_spec.py): missing, then types, then choices, then unsupported names. Unlike ansible-core it
-// refuses a boolean for an integer.
+// (module_utils/common/arg_spec.py): what is no dict, missing, then types, then choices, then the same in dicts, then unsupported names. Unlike
+// ansible-core it refuses a boolean for an integer.
 func Check(module string, options []schema.Option, raw map[string]any) (Values, error) {
+	if err := lookIntoDicts(options, raw); err != nil {
+		return nil, err
+	}
+	values, err := checkLevel(options, raw)
+	if err != nil {
+		return nil, err
+	}
+	dicts := map[string]map[string]any{}
+	for _, o := range options {
+		dict, given := values[o.Name].(map[string]any)
+		if !given {
+			continue
+		}
+		dicts[o.Name] = dict
+		if values[o.Name], err = checkLevel(o.Suboptions, dict); err != nil {
+			return nil, fmt.Errorf("%w found in %s", err, o.Name)
+		}
+	}
+	return values, checkSupported(module, options, raw, dicts)
+}
+
+// checkLevel checks all but the names that are not supported.
+func checkLevel(options []schema.Option, raw map[string]any) (Values, error) {
 	var missing []string
 	for _, o := range options {
 		if _, given := raw[o.Name]; o.Required && !given {
@@ -52,7 +75,7 @@ func Check(module string, options []schema.Option, raw map[string]any) (Values, 
 			return nil, err
 		}
 	}
-	return values, checkSupported(module, options, raw)
+	return values, nil
 }
 
 // defaultOf returns an option's default in the types of Values.
@@ -85,14 +108,15 @@ func checkChoice(o schema.Option, value any) error {
 	return fmt.Errorf("value of %s must be one of: %s, got: %s", o.Name, strings.Join(names, ", "), pythonStr(value))
 }
 
-func checkSupported(module string, options []schema.Option, raw map[string]any) error {
-	supported, unsupported := make([]string, 0, len(options)), []string{}
+// checkSupported names all that is not supported, and what is at the first level where there is such a name.
+func checkSupported(module string, options []schema.Option, raw map[string]any, dicts map[string]map[string]any) error {
+	supported, unsupported := unsupportedIn("", options, raw)
 	for _, o := range options {
-		supported = append(supported, o.Name)
-	}
-	for name := range raw {
-		if !slices.Contains(supported, name) {
-			unsupported = append(unsupported, name)
+		if names, wrong := unsupportedIn(o.Name+".", o.Suboptions, dicts[o.Name]); len(wrong) > 0 {
+			if len(unsupported) == 0 {
+				supported = names
+			}
+			unsupported = append(unsupported, wrong...)
 		}
 	}
 	if len(unsupported) == 0 {
@@ -102,6 +126,18 @@ func checkSupported(module string, options []schema.Option, raw map[string]any) 
 	sort.Strings(unsupported)
 	return fmt.Errorf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.", //nolint:staticcheck,revive // ansible-core's words
 		module, strings.Join(unsupported, ", "), strings.Join(supported, ", "))
+}
+
+func unsupportedIn(prefix string, options []schema.Option, raw map[string]any) (supported, unsupported []string) {
+	for _, o := range options {
+		supported = append(supported, o.Name)
+	}
+	for name := range raw {
+		if !slices.Contains(supported, name) {
+			unsupported = append(unsupported, prefix+name)
+		}
+	}
+	return supported, unsupported
 }
 
 func convert(o schema.Option, value any) (any, error) {
@@ -114,6 +150,8 @@ func convert(o schema.Option, value any) (any, error) {
 		converted, problem = toBool(value)
 	case "list":
 		converted, problem = toList(value)
+	case "dict":
+		converted, problem = toDict(value)
 	case "path":
 		converted = toPath(value)
 	default:

@@ -59,7 +59,7 @@ func asWritten(name string) string {
 	if !ours || !found || module == "" || arch == "" || strings.ContainsAny(build, "./ ") {
 		return name
 	}
-	return before + module
+	return before + strings.TrimSuffix(module, "_host")
 }
 
 // CommandLine returns the program's command line, and takes the object of arguments off it: the journal notes the command

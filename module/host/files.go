@@ -31,6 +31,7 @@ func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 
 // SysctlTree reads every file that a loader of sysctl.d(5) may read.
 func (h *Host) SysctlTree() (sysctld.Tree, error) {
+	h.findLoaders()
 	var commandLine []byte
 	var err error
 	if !h.image { // its next boot has another one

@@ -7,6 +7,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ type Host struct {
 	image   bool
 	catalog schema.Catalog
 	distro  schema.Distribution
-	manager packageManager
+	manager PackageManager
 	loaders sysctld.Loaders
 	// unread are files that this user may not read, which is an answer only where nothing will be changed.
 	unread   []string
@@ -38,9 +39,9 @@ type Host struct {
 	requirers func() (map[string][]string, error)
 }
 
-// packageManager is what a host needs of its package manager, and of the database of what is installed. A question without
+// PackageManager is what a host needs of its package manager, and of the database of what is installed. A question without
 // an answer is an error, or told as the cause in an Offer or a Removal; absent is another answer.
-type packageManager interface {
+type PackageManager interface {
 	// String returns the manager's name, ptrace.None where packages are left alone.
 	String() string
 	// Sealed says why no package can be changed here, "" where they can.
@@ -75,6 +76,8 @@ type Config struct {
 	Root string
 	// Backend is the name of the package manager to use, "" for the distribution's own.
 	Backend string
+	// External starts a package manager that is none of ours for the tree below a root; nil for one of ours.
+	External func(root string) (PackageManager, error)
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
 }
@@ -87,6 +90,9 @@ func New(root string, c Config) (*Host, error) {
 		return nil, err
 	}
 	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
+	if c.External != nil {
+		return h, h.use(c.External)
+	}
 	manager, err := h.findManager(c.Backend)
 	if err != nil {
 		return nil, err
@@ -138,6 +144,24 @@ func (h *Host) findManager(backend string) (packages.Manager, error) {
 	return manager, err
 }
 
+// use starts an external package manager. What a site packages itself may have an enabler, whatever the distribution has.
+func (h *Host) use(external func(root string) (PackageManager, error)) error {
+	if len(h.distro.Enablers) == 0 {
+		h.distro.Enablers, h.distro.DropIns = h.catalog.Unknown.Enablers, h.catalog.Unknown.DropIns
+	}
+	manager, err := external(h.root)
+	h.manager = manager
+	return err
+}
+
+// Close ends what was started for the host.
+func (h *Host) Close() error {
+	if closer, ok := h.manager.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
 // path returns where a file of the host lies.
 func (h *Host) path(name string) string { return filepath.Join(h.root, name) }
 
@@ -181,7 +205,6 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if h.explain {
 		h.requirers = ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
-	h.findLoaders()
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
@@ -358,6 +381,10 @@ func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed
 		removal := h.manager.Removal(ctx, o.Enabler.Installed)
 		o.Enabler.Removal = &removal
 	case ptrace.NoQuestion:
+	}
+	// An external manager that does not behave is no answer to find a way around.
+	if external, ok := h.manager.(interface{ Err() error }); ok && external.Err() != nil {
+		return external.Err()
 	}
 	return ctx.Err()
 }

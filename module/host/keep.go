@@ -14,10 +14,7 @@ import (
 
 // Where the program stays between tasks, under its SHA-256. The action plugin's command runs it from there, after a look
 // at owner, mode and content.
-const (
-	keepDir    = "/var/cache/hardening.yama"
-	keepPrefix = "ptrace_scope-"
-)
+const keepDir = "/var/cache/hardening.yama"
 
 // noExec is ST_NOEXEC of statvfs(3).
 const noExec = 8

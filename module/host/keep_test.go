@@ -29,6 +29,7 @@ func TestKeep(t *testing.T) {
 		"the same":           {before: files("ptrace_scope-"+theSum, theProgram)},
 		"cut short":          {before: files("ptrace_scope-"+theSum, theProgram[:3])},
 		"older ones":         {before: files("ptrace_scope-1", "", ".ptrace_scope-1.tmp", "", "other", ""), left: []string{"other"}},
+		"the other build":    {before: files("ptrace_scope_host-1", ""), left: []string{"ptrace_scope_host-1"}},
 		"a link":             {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
 		"others' program":    {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
 		"others' directory":  {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},

@@ -42,6 +42,9 @@ func makeView(root string) {
 	}()
 }
 
+// InThrowawayView starts a program of somebody else's in the view.
+func InThrowawayView(root string, start func() error) error { return inThrowawayView(root, start) }
+
 // inThrowawayView runs f, which starts a program, on a thread that sees a copy of the host: what the program writes to the
 // trees above goes to memory and is gone with the run. An ordinary user, who cannot have such a view, cannot write there
 // either.

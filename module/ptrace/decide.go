@@ -5,6 +5,7 @@ package ptrace
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
@@ -270,12 +271,15 @@ func (r Removal) problem(enabler string) string {
 	return ""
 }
 
-// vendorSets0 tells whether a drop-in by which enablers act is there and says 0, read or masked.
+// vendorSets0 tells whether a drop-in by which enablers act is there and says 0, read or masked. What a site packages itself may
+// lie below /usr/local.
 func (o Observed) vendorSets0() bool {
 	return slices.ContainsFunc(o.Enabler.DropIns, func(name string) bool {
-		f, there := o.Tree.Find(vendorPath(name))
-		scope := bootScope(sysctld.Tree{f})
-		return there && scope != nil && *scope == Classic
+		return slices.ContainsFunc(sysctld.Dirs[2:], func(dir string) bool {
+			f, there := o.Tree.Find(path.Join(dir, name))
+			scope := bootScope(sysctld.Tree{f})
+			return there && scope != nil && *scope == Classic
+		})
 	})
 }
 

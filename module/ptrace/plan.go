@@ -4,6 +4,7 @@ package ptrace
 
 import (
 	"fmt"
+	"path"
 	"slices"
 
 	"hardening.yama/module/sysctld"
@@ -243,7 +244,9 @@ func withEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
 // withoutEnabler returns the tree as it is once the enabler is gone.
 func withoutEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
 	for _, name := range e.DropIns {
-		tree = tree.Without(vendorPath(name))
+		for _, dir := range sysctld.Dirs[2:] { // those that are not the administrator's
+			tree = tree.Without(path.Join(dir, name))
+		}
 	}
 	return tree
 }

@@ -144,6 +144,24 @@ options:
       - V(none) leaves packages alone. Debuggers are still found as packages where there is a database of them.
     type: str
     choices: [dnf5, dnf, zypper, apt, pacman, apk, none]
+  backend_plugin:
+    description:
+      - A package manager of the site's own to use, for hosts that have none of the known ones. It is a program that speaks
+        the protocol of this collection, see C(docs/backend-plugins.md), and that lies on the host already.
+      - The module's larger build, which can run such programs, is sent and kept for tasks with this option.
+    type: dict
+    suboptions:
+      path:
+        description:
+          - The absolute path of the program. It and all directories above it must belong to root, be no links, and not be
+            writable by others.
+        type: path
+        required: true
+      sha256:
+        description:
+          - The SHA-256 that its content must have, in hexadecimal digits. What does not have it is not run.
+        type: str
+        required: true
 attributes:
   check_mode:
     description: Can run in check mode and return what it would do, without writing anything to the host.
@@ -499,6 +517,10 @@ def main():
             lock_timeout=dict(type='int', default=60),
             root=dict(type='path', default='/'),
             backend=dict(type='str', choices=['dnf5', 'dnf', 'zypper', 'apt', 'pacman', 'apk', 'none']),
+            backend_plugin=dict(type='dict', options=dict(
+                path=dict(type='path', required=True),
+                sha256=dict(type='str', required=True),
+            )),
         ),
         supports_check_mode=True,
     )

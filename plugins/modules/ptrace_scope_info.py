@@ -50,6 +50,21 @@ options:
       - What is denied then appears in the kernel log. RV(denials) leaves it out.
     type: bool
     default: false
+  backend_plugin:
+    description:
+      - A package manager of the site's own to ask, as for M(hardening.yama.ptrace_scope).
+    type: dict
+    suboptions:
+      path:
+        description:
+          - The absolute path of the program.
+        type: path
+        required: true
+      sha256:
+        description:
+          - The SHA-256 that its content must have, in hexadecimal digits.
+        type: str
+        required: true
 attributes:
   check_mode:
     description: Can run in check mode and tells the same.
@@ -320,6 +335,10 @@ def main():
             ignore_debuggers=dict(type='list', elements='str', default=[]),
             catalog=dict(type='path'),
             proof=dict(type='bool', default=False),
+            backend_plugin=dict(type='dict', options=dict(
+                path=dict(type='path', required=True),
+                sha256=dict(type='str', required=True),
+            )),
         ),
         supports_check_mode=True,
     )

@@ -30,6 +30,10 @@ BUILDS = {
     'Linux riscv64': 'linux_riscv64',
 }
 
+# The everyday program, and the larger one that can run a package manager of the site's own.
+EVERYDAY = 'ptrace_scope'
+HOST = 'ptrace_scope_host'
+
 BUILD_DIR = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'modules', '__bin__')
 
 # What the target prints when it has no program that may be run, before its uname -sm.
@@ -47,32 +51,43 @@ UNUSED = frozenset('_ansible_%s' % name for name in (
 
 # Run by the target's sh. It enters the directory first and looks at it from inside, so that what it looked at is what it
 # runs, whatever happens to the names meanwhile: directory and file belong to root, nobody else can write to them, and the
-# content is the build of this installation. Statuses 126 and 127 say that the program could not be started at all.
+# content is the build of this installation. Only a target of its architecture ever got one, so that uname need not be asked.
+# A seal of root's spares reading the content again: it has the number, size and time of change (of ctime, which nobody sets)
+# that the file had before its content was found right. Whatever is done to the file since then, by root too, breaks it.
+# Statuses 126 and 127 say that the program could not be started at all.
 # No single quote and no exclamation mark before a word, for the sake of login shells that are no sh.
 SCRIPT = (
-    'd=/var/cache/hardening.yama; r=127; h=none; m=$(command -p uname -sm); case "$m" in %(sums)s esac; f=ptrace_scope-$h; '
-    'if [ ! -h $d ] && cd $d 2>/dev/null && [ -x $f ]; then set -- $(command -p stat -c %%u%%A . $f); '
-    'case "$1 $2" in "0drwx"?-??-?" 0-rwx"?-??-?) if [ "$(command -p sha256sum $f)" = "$h  $f" ]; then '
+    'd=/var/cache/hardening.yama; r=127; f=none; '
+    'if [ ! -h $d ] && cd $d 2>/dev/null; then for h in %(sums)s; do f=%(program)s-$h; [ -x $f ] && break; done; '
+    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z" . $f $f.seal 2>/dev/null); '
+    'case "$1 $7" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$8 $9 ${10} ${11} ${12}"; seal=; '
+    'case "${13}" in 0-rw-?--?--) { read -r seal <$f.seal; } 2>/dev/null;; esac; '
+    'if [ "$seal" = "$now" ] || { [ "$(command -p sha256sum $f)" = "$h  $f" ]%(sealing)s; }; then '
     '%(environment)s ./$f %(arguments)s; r=$?; fi;; esac; fi; '
-    'case $r in 12[67]) echo "%(need)s $m";; *) (exit $r);; esac'
+    'case $r in 12[67]) echo "%(need)s $(command -p uname -sm)";; *) (exit $r);; esac'
 )
 
+# A new file in the place of whatever had its name; where none can be made, the content is read each time.
+SEALING = ' && { (set -C; umask 022; command -p rm -f $f.seal && echo "$now" >$f.seal) 2>/dev/null; :; }'
 
-def path_of(build):
-    return os.path.join(BUILD_DIR, 'ptrace_scope_%s' % build)
+
+def path_of(program, build):
+    return os.path.join(BUILD_DIR, '%s_%s' % (program, build))
 
 
-def checksum_of(build):
+def checksum_of(program, build):
     """Return the SHA-256 of a build as text, or nothing where this installation does not have it."""
     try:
-        with open(path_of(build), 'rb') as f:
+        with open(path_of(program, build), 'rb') as f:
             return hashlib.sha256(f.read()).hexdigest()
     except (IOError, OSError):
         return None
 
 
 # Here and not in run(): each task runs in a process of its own, forked from one that has imported this.
-CHECKSUMS = dict((machine, checksum_of(build)) for machine, build in BUILDS.items())
+CHECKSUMS = dict(
+    (program, dict((machine, checksum_of(program, build)) for machine, build in BUILDS.items()))
+    for program in (EVERYDAY, HOST))
 
 
 def word(value):
@@ -119,6 +134,7 @@ class ProgramAction(ActionBase):
             # Any YAML there is for plays: the program has no parser.
             path = self._find_needle('files', self._task.args['catalog'])
             arguments['_hardening_yama_catalog'] = json.loads(word(self._loader.load_from_file(path)))
+        self._program = HOST if arguments.get('backend_plugin') is not None else EVERYDAY
         machine = None
         command = self._command(arguments, task_vars)
         if command is not None:
@@ -128,8 +144,9 @@ class ProgramAction(ActionBase):
                 result.update(report or self._no_report(answer))
                 return result
             self._display.vvv('the program is not on the target, so it is sent: %s' % machine)
-            if CHECKSUMS.get(machine) and not self._task.check_mode:
-                arguments['_hardening_yama_keep'] = CHECKSUMS[machine]
+            checksum = CHECKSUMS[self._program].get(machine)
+            if checksum and not self._task.check_mode:
+                arguments['_hardening_yama_keep'] = checksum
         result.update(self._send(self._build(machine or self._machine()), arguments, task_vars))
         return result
 
@@ -149,7 +166,9 @@ class ProgramAction(ActionBase):
         self._update_module_args(self.module, arguments, task_vars)
         arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
         command = SCRIPT % dict(
-            sums=' '.join('"%s") h=%s;;' % (machine, checksum) for machine, checksum in sorted(CHECKSUMS.items()) if checksum),
+            sums=' '.join(sorted(set(filter(None, CHECKSUMS[self._program].values())))) or 'none',
+            sealing='' if self._task.check_mode else SEALING,
+            program=self._program,
             environment=self._compute_environment_string(),
             arguments="'%s'" % word(arguments),
             need=NEED,
@@ -168,7 +187,7 @@ class ProgramAction(ActionBase):
         """Run a build by ansible-core's way for binary modules."""
         wrap_async = self._task.async_val and not getattr(self._connection, 'has_native_async', False)
         result = self._execute_module(
-            module_name='hardening.yama.__bin__.ptrace_scope_%s' % build,
+            module_name='hardening.yama.__bin__.%s_%s' % (self._program, build),
             module_args=arguments,
             task_vars=task_vars,
             wrap_async=wrap_async,
@@ -202,8 +221,8 @@ class ProgramAction(ActionBase):
         build = BUILDS.get(machine)
         if build is None:
             raise AnsibleActionFail('%s has no build for %s: it is built for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
-        if not os.path.exists(path_of(build)):
-            raise AnsibleActionFail(
-                '%s has no build for %s in this installation: %s is missing. '
-                'In a checkout of the collection, run: make build GOARCH=%s' % (self.module, machine, path_of(build), build.split('_')[1]))
+        if not os.path.exists(path_of(self._program, build)):
+            what, target = ('build with a plugin host', 'build-host') if self._program == HOST else ('build', 'build')
+            raise AnsibleActionFail('%s has no %s for %s in this installation: %s is missing. In a checkout of the collection, run: make %s GOARCH=%s' % (
+                self.module, what, machine, path_of(self._program, build), target, build.split('_')[1]))
         return build

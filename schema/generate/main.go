@@ -148,6 +148,13 @@ func pythonSpec(options []schema.Option) (string, error) {
 			}
 			fmt.Fprintf(&b, ", %s=%s", part.name, text)
 		}
+		if len(o.Suboptions) > 0 {
+			inner, err := pythonSpec(o.Suboptions)
+			if err != nil {
+				return "", fmt.Errorf("option %s: %w", o.Name, err)
+			}
+			b.WriteString(", options=dict(\n" + regexp.MustCompile(`(?m)^ `).ReplaceAllString(inner, "     ") + "            )")
+		}
 		b.WriteString("),\n")
 	}
 	return b.String(), nil
@@ -216,12 +223,13 @@ const rolePrefix = "ptrace_scope_"
 
 type (
 	argument struct {
-		Description []string `yaml:"description"`
-		Type        string   `yaml:"type"`
-		Elements    string   `yaml:"elements,omitempty"`
-		Choices     []any    `yaml:"choices,flow,omitempty"`
-		Default     any      `yaml:"default,omitempty"`
-		Required    bool     `yaml:"required"`
+		Description []string   `yaml:"description"`
+		Type        string     `yaml:"type"`
+		Elements    string     `yaml:"elements,omitempty"`
+		Choices     []any      `yaml:"choices,flow,omitempty"`
+		Default     any        `yaml:"default,omitempty"`
+		Required    bool       `yaml:"required"`
+		Options     *yaml.Node `yaml:"options,omitempty"`
 	}
 	entryPoint struct {
 		ShortDescription string    `yaml:"short_description"`
@@ -233,12 +241,35 @@ type (
 // roleArgumentSpec gives the role one variable for each option. None is required: the role's own default for the state
 // is auto, and what is left out is left to the module.
 func roleArgumentSpec(options []schema.Option) (string, error) {
-	nodes := yaml.Node{Kind: yaml.MappingNode}
+	variables := make([]schema.Option, 0, len(options))
 	for _, o := range options {
-		a := argument{Description: o.Description, Type: o.Type, Elements: o.Elements, Choices: o.Choices, Default: o.Default}
-		if o.Name == "state" {
-			a.Default = "auto"
+		if o.Required = false; o.Name == "state" {
+			o.Default = "auto"
 		}
+		o.Name = rolePrefix + o.Name
+		variables = append(variables, o)
+	}
+	nodes, err := argumentNodes(variables)
+	if err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	b.WriteString(yamlHeader)
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	err = encoder.Encode(map[string]map[string]entryPoint{"argument_specs": {"main": {
+		ShortDescription: "Decide how far processes may look into each other with ptrace",
+		Description:      []string{"Runs the module hardening.yama.ptrace_scope; every variable is the option of the same name."},
+		Options:          *nodes,
+	}}})
+	return b.String(), errors.Join(err, encoder.Close())
+}
+
+// argumentNodes renders options, and those below them.
+func argumentNodes(options []schema.Option) (*yaml.Node, error) {
+	nodes := &yaml.Node{Kind: yaml.MappingNode}
+	for _, o := range options {
+		a := argument{Description: o.Description, Type: o.Type, Elements: o.Elements, Choices: o.Choices, Default: o.Default, Required: o.Required}
 		if list, ok := a.Default.([]any); ok && len(list) == 0 {
 			a.Default = nil // an empty list is what the module takes anyway
 		}
@@ -246,22 +277,20 @@ func roleArgumentSpec(options []schema.Option) (string, error) {
 		for _, paragraph := range o.Description {
 			a.Description = append(a.Description, forRole(paragraph))
 		}
+		if len(o.Suboptions) > 0 {
+			below, err := argumentNodes(o.Suboptions)
+			if err != nil {
+				return nil, err
+			}
+			a.Options = below
+		}
 		var value yaml.Node
 		if err := value.Encode(a); err != nil {
-			return "", err
+			return nil, err
 		}
-		nodes.Content = append(nodes.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: rolePrefix + o.Name}, &value)
+		nodes.Content = append(nodes.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: o.Name}, &value)
 	}
-	var b bytes.Buffer
-	b.WriteString(yamlHeader)
-	encoder := yaml.NewEncoder(&b)
-	encoder.SetIndent(2)
-	err := encoder.Encode(map[string]map[string]entryPoint{"argument_specs": {"main": {
-		ShortDescription: "Decide how far processes may look into each other with ptrace",
-		Description:      []string{"Runs the module hardening.yama.ptrace_scope; every variable is the option of the same name."},
-		Options:          nodes,
-	}}})
-	return b.String(), errors.Join(err, encoder.Close())
+	return nodes, nil
 }
 
 const yamlHeader = "# SPDX-License-Identifier: GPL-3.0-or-later\n" +

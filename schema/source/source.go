@@ -41,9 +41,13 @@ type orderedOptions []schema.Option
 func (o *orderedOptions) UnmarshalYAML(node *yaml.Node) error {
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		option := schema.Option{Name: node.Content[i].Value, Type: "str"}
-		if err := node.Content[i+1].Decode(&option); err != nil {
+		var more struct {
+			Suboptions orderedOptions `yaml:"suboptions"`
+		}
+		if err := errors.Join(node.Content[i+1].Decode(&option), node.Content[i+1].Decode(&more)); err != nil {
 			return fmt.Errorf("option %s: %w", option.Name, err)
 		}
+		option.Suboptions = more.Suboptions
 		*o = append(*o, option)
 	}
 	return nil

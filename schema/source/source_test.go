@@ -47,6 +47,9 @@ func TestEmbedded(t *testing.T) {
 		}
 		for i := range want {
 			want[i].Description = nil
+			for j := range want[i].Suboptions {
+				want[i].Suboptions[j].Description = nil
+			}
 		}
 		if got, err := m.Options(); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: options %+v, %v; want %+v", m.Name, got, err, want)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package conformance
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheck: each of these plugins breaks the rule that is named, and says how.
+func TestCheck(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "misbehave")
+	if out, err := exec.Command("go", "build", "-o", program, "../client/testdata/misbehave").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for does, want := range map[string][2]string{
+		"greets":                 {"starts, shakes hands", "Unrecognized remote plugin message"},
+		"lies-about-its-version": {"starts, shakes hands", "and does not"},
+		"not-asked-for":          {"nobody has is not installed", "what cannot be"},
+		"panics":                 {"nobody has is not installed", "panic: the index is out of range"},
+		"offers-an-option":       {"not offered, and that is no failure", "what cannot be"},
+		"fails":                  {"several questions at once", "the database is"},
+		"never-ends":             {"starts, shakes hands", "it did not within"},
+		"not-offered":            {"a file of nobody's has no owner", "what cannot be"},
+	} {
+		t.Run(does, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), does)
+			if err := os.Link(program, file); err != nil {
+				t.Fatal(err)
+			}
+			verdicts, err := Check(t.Context(), Plugin{File: file})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range verdicts {
+				if strings.Contains(v.Rule, want[0]) && strings.Contains(v.Problem, want[1]) {
+					return
+				}
+			}
+			t.Errorf("no rule with %q says %q: %+v", want[0], want[1], verdicts)
+		})
+	}
+}
