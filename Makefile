@@ -83,6 +83,12 @@ bench: ## measure tasks against what else could be used (docs/speed.md), and the
 	@scripts/debian bench
 	@scripts/fleet bench
 
+.PHONY: matrix
+matrix: dist ## every way to call the modules, with every ansible-core of tests/matrix/versions
+	@scripts/setup test
+	@$(MAKE) --no-print-directory build
+	@scripts/matrix all dist/hardening-yama-*.tar.gz
+
 .PHONY: pin
 pin: ## make requirements.txt from requirements.in
 	@scripts/pin
