@@ -84,7 +84,7 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 	if err != nil {
 		return err
 	}
-	meanwhile := prepare(ctx, w, loggable(schema.Info, values), external != nil, info)
+	meanwhile := prepare(ctx, w, loggable(schema.Info, values), external != nil)
 	defer meanwhile()
 	m, err := w.open(host.Config{
 		Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true, Meanwhile: meanwhile,

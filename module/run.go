@@ -107,16 +107,14 @@ func checked(module schema.Module, request ansible.Request) (ansible.Values, sch
 	return values, schema.Known().Add(site), err
 }
 
-// prepare returns what a run has to do once, and does while the package database is at work if it comes so far. An answer is
-// printed for nobody then: the first time takes a multiple of the second.
-func prepare(ctx context.Context, w world, arguments []any, external bool, answer answer) func() {
+// prepare returns what a run has to do once, and does while the package database is at work if it comes so far.
+func prepare(ctx context.Context, w world, arguments []any, external bool) func() {
 	if external {
 		w.listen() // its process is to be ended however the run ends
 	}
 	return sync.OnceFunc(func() {
 		go w.listen()
 		hclog.FromContext(ctx).Info("Invoked with", arguments...)
-		_ = ansible.Reply(io.Discard, answer)
 	})
 }
 
@@ -137,7 +135,7 @@ func reconcile(ctx context.Context, request ansible.Request, w world, report *Re
 	desired.Runtime = desired.Runtime && desired.Root == "/"
 	report.State, report.root = desired.State, desired.Root
 	log := hclog.FromContext(ctx)
-	meanwhile := prepare(ctx, w, loggable(schema.Scope, values), external != nil, report)
+	meanwhile := prepare(ctx, w, loggable(schema.Scope, values), external != nil)
 	defer meanwhile()
 	m, err := w.open(host.Config{
 		Root:        desired.Root,
