@@ -231,7 +231,7 @@ func TestStdoutHasTheReportAlone(t *testing.T) {
 		if err := cmd.Run(); err != nil {
 			t.Fatal(err, stderr.String())
 		}
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("it took %s", took)
 		}
 		if out := stdout.String(); strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "\n{\"changed\":") || stderr.Len() > 0 {
@@ -327,13 +327,13 @@ func TestRealJournal(t *testing.T) {
 // eventually waits until something holds.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for range 200 {
+	for range 1200 {
 		if holds() {
 			return
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("after ten seconds it is not so that %s", what)
+	t.Fatalf("after a minute it is not so that %s", what)
 }
 
 // TestArgumentsLeaveTheCommandLine: a run that waits shows nobody what it was given.

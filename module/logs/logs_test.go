@@ -42,7 +42,13 @@ func listen(t *testing.T, root, name string) daemon {
 // next returns the next datagram, "" where none is waiting.
 func (d daemon) next() string {
 	d.t.Helper()
-	if err := d.conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+	return d.within(20 * time.Millisecond)
+}
+
+// within returns the next datagram, "" where none comes in time.
+func (d daemon) within(patience time.Duration) string {
+	d.t.Helper()
+	if err := d.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		d.t.Fatal(err)
 	}
 	datagram := make([]byte, 1<<20)
@@ -155,7 +161,7 @@ func TestStuckDaemon(t *testing.T) {
 	for range lines {
 		log.Info("a line")
 	}
-	if took := time.Since(start); took < patience || took > 10*patience {
+	if took := time.Since(start); took < patience || took > 100*patience {
 		t.Errorf("%d lines took %s", lines, took)
 	}
 	read := 0
@@ -181,7 +187,7 @@ func TestBusyDaemon(t *testing.T) {
 	read.Go(func() {
 		time.Sleep(20 * time.Millisecond)
 		for range lines {
-			got = append(got, journal.next())
+			got = append(got, journal.within(time.Minute))
 		}
 	})
 	log, _ := New(Places{Root: root}, Config{})

@@ -28,26 +28,26 @@ func TestExecute(t *testing.T) {
 			script: `i=0; while [ $i -lt 4000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done`,
 			stdout: strings.Repeat("0123456789012345678901234567890123456789\n", 4000),
 		},
-		"a service that stays has the pipe": {script: `sleep 5 & echo started`, stdout: "started\n", within: 2 * time.Second},
+		"a service that stays has the pipe": {script: `sleep 30 & echo started`, stdout: "started\n", within: 15 * time.Second},
 		"ended by a signal":                 {script: `echo last words; kill -9 $$`, stdout: "last words\n", failure: "run /bin/sh: it was ended by signal 9 (killed)", code: -1},
 		"hangs": {
-			script: `echo last words; sleep 60`, stdout: "last words\n", code: -1, within: 3 * time.Second,
-			failure: "gave no answer within 500ms and was ended: last words",
+			script: `echo last words; sleep 60`, stdout: "last words\n", code: -1, within: 20 * time.Second,
+			failure: "gave no answer within 2s and was ended: last words",
 		},
 		"hangs, and does not listen": {
-			script: `trap "" TERM; echo last words; while :; do sleep 1; done`, stdout: "last words\n", code: -1, within: 3 * time.Second,
-			failure: "gave no answer within 500ms and was ended: last words",
+			script: `trap "" TERM; echo last words; while :; do sleep 1; done`, stdout: "last words\n", code: -1, within: 20 * time.Second,
+			failure: "gave no answer within 2s and was ended: last words",
 		},
 		"listens, and says so": {
-			script: `trap "echo as you wish; exit 3" TERM; while :; do sleep 0.05; done`, stdout: "as you wish\n", stderr: "Terminated\n", code: 3, within: 3 * time.Second,
-			failure: "gave no answer within 500ms and was ended: as you wish",
+			script: `trap "echo as you wish; exit 3" TERM; while :; do sleep 0.05; done`, stdout: "as you wish\n", stderr: "Terminated\n", code: 3, within: 20 * time.Second,
+			failure: "gave no answer within 2s and was ended: as you wish",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("SECRET", "hunter2")
-			deadline := 20 * time.Second
-			if strings.Contains(c.failure, "500ms") {
-				deadline = 500 * time.Millisecond
+			deadline := time.Minute
+			if strings.Contains(c.failure, "within 2s") {
+				deadline = 2 * time.Second
 			}
 			began := time.Now()
 			r, err := Manager{}.execute(context.Background(), false, deadline, "/bin/sh", "-c", c.script)
