@@ -120,11 +120,11 @@ func (p *process) empty() {
 	}
 }
 
-// read reads what is in the pipes.
+// read reads what is in the pipes, in a bounded time even where somebody keeps them full.
 func (p *process) read() {
 	var buffer [4096]byte
 	for i, pipe := range p.pipes {
-		for {
+		for range outputLimit / len(buffer) {
 			n, err := syscall.Read(pipe, buffer[:])
 			if err == syscall.EINTR {
 				continue
