@@ -14,7 +14,7 @@ import (
 // no program needs to be started.
 var alpmDatabase = database{
 	files: []string{alpmLocal}, program: pacmanProgram, atRoot: []string{"--sysroot="},
-	installed: Manager.alpmInstalled, owners: Manager.alpmOwners, unchanged: Manager.alpmUnchanged, requirers: Manager.alpmRequirers,
+	installed: reading(Manager.alpmInstalled), owners: Manager.alpmOwners, unchanged: Manager.alpmUnchanged, requirers: Manager.alpmRequirers,
 }
 
 const (

@@ -25,7 +25,7 @@ var apk = Manager{
 
 var apkDatabase = database{
 	files: []string{apkInstalledFiles[0], apkInstalledFiles[1]}, program: apkProgram, atRoot: rootOption,
-	installed: Manager.apkInstalled, owners: Manager.apkOwners, unchanged: Manager.apkUnchanged, requirers: Manager.apkRequirers,
+	installed: reading(Manager.apkInstalled), owners: Manager.apkOwners, unchanged: Manager.apkUnchanged, requirers: Manager.apkRequirers,
 }
 
 // apkInstalledFiles is where the database may lie: it moved with apk 3.

@@ -22,10 +22,10 @@ const (
 
 var dpkgDatabase = database{
 	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, atRoot: rootOption,
-	installed: func(m Manager, _ context.Context, names []string) ([]Installed, error) {
+	installed: reading(func(m Manager, _ context.Context, names []string) ([]Installed, error) {
 		all, err := m.dpkgPackages()
 		return installedOf(all, names), err
-	},
+	}),
 	owners: Manager.dpkgOwners, unchanged: Manager.dpkgUnchanged,
 	requirers: func(m Manager, _ context.Context, names []string) (map[string][]string, error) {
 		all, err := m.dpkgPackages()

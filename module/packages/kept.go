@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -25,7 +26,9 @@ type kept struct {
 const keptFile = "/run/hardening.yama.rpm"
 
 // decisive are the files that decide what rpm answers besides its database.
-var decisive = []string{rpmProgram, "/usr/lib/rpm/macros", "/etc/rpm", "/etc/rpm/macros", "/root/.rpmmacros"}
+var decisive = []string{
+	rpmProgram, "/usr/lib/rpm/macros", "/usr/lib/rpm/macros.d", "/etc/rpm", "/etc/rpm/macros", "/root/.rpmmacros", "/root/.config/rpm/macros",
+}
 
 // berkeley is the database of rpm up to 4.15. It can have changes that are not in the file yet.
 const berkeley = "/var/lib/rpm/Packages"
@@ -42,7 +45,7 @@ func (m Manager) keep(names []string) kept {
 	if m.root != "/" || os.Geteuid() != 0 || filled(berkeley) {
 		return kept{}
 	}
-	files := decisive
+	files := slices.Clone(decisive)
 	for _, file := range m.database.files {
 		files = append(files, file, file+journal)
 	}

@@ -59,10 +59,8 @@ type database struct {
 	program string
 	atRoot  []string
 
-	// installed reads the answer; askInstalled starts a program, and returns what waits for it. A row has one of them.
-	installed    func(Manager, context.Context, []string) ([]Installed, error)
-	askInstalled func(Manager, context.Context, []string) func() ([]Installed, error)
-
+	// installed begins to ask, and returns what waits for the answer.
+	installed func(Manager, context.Context, []string) func() ([]Installed, error)
 	owners    func(Manager, context.Context, []string) (map[string]string, error)
 	unchanged func(Manager, context.Context, string, string) (bool, error)
 	requirers func(Manager, context.Context, []string) (map[string][]string, error)
@@ -179,13 +177,17 @@ func (m Manager) Knows() bool { return m.database != nil }
 // AskInstalled asks which of the names are installed. The answer, which is waited for, has them in their order; without a
 // database that is none.
 func (m Manager) AskInstalled(ctx context.Context, names []string) (answer func() ([]Installed, error)) {
-	switch {
-	case !m.Knows() || len(names) == 0:
+	if !m.Knows() || len(names) == 0 {
 		return func() ([]Installed, error) { return nil, nil }
-	case m.database.askInstalled != nil:
-		return m.database.askInstalled(m, ctx, names)
 	}
-	return Ask(func() ([]Installed, error) { return m.database.installed(m, ctx, names) })
+	return m.database.installed(m, ctx, names)
+}
+
+// reading is for databases that are files to read.
+func reading(installed func(Manager, context.Context, []string) ([]Installed, error)) func(Manager, context.Context, []string) func() ([]Installed, error) {
+	return func(m Manager, ctx context.Context, names []string) func() ([]Installed, error) {
+		return Ask(func() ([]Installed, error) { return installed(m, ctx, names) })
+	}
 }
 
 // Ask begins to look for an answer, and returns what waits for it.

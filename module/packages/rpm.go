@@ -24,7 +24,7 @@ var rpmDatabase = database{
 		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
 	},
 	program: rpmProgram, atRoot: rootOption,
-	askInstalled: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
+	installed: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
 	wait: Manager.waitForDatabase,
 }
 
