@@ -50,6 +50,7 @@ func TestLoadersOfTheHost(t *testing.T) {
 		{"Fedora 45", []string{"usr/lib64/systemd/libsystemd-shared-262.1-1.fc45.so", "usr/lib64/libproc2.so.1"}, sysctld.LoadersOf(262, 1)},
 		{"Arch", []string{"usr/lib/systemd/libsystemd-shared-256.7-1.so", "usr/lib/libproc2.so.0"}, sysctld.LoadersOf(256, 0)},
 		{"Debian 14 that was 13", []string{"usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1"}, sysctld.LoadersOf(-1, 1)},
+		{"one of another architecture was left", []string{"usr/lib/i386-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1", "usr/lib/x86_64-linux-gnux32/libproc2.so.0"}, sysctld.LoadersOf(-1, 1)},
 		{"neither systemd nor procps", nil, sysctld.LoadersOf(-1, -1)},
 		{"a name without a number", []string{"usr/lib/systemd/libsystemd-shared-x.so"}, sysctld.LoadersOf(-1, -1)},
 	} {

@@ -16,17 +16,13 @@ import (
 func (h *Host) findLoaders() {
 	systemd, libproc2 := -1, -1
 	for _, dir := range h.libraryDirs() {
-		if systemd < 0 {
-			systemd = newestSystemd(path.Join(dir, "systemd"))
-		}
-		if libproc2 < 0 {
-			libproc2 = newestSoname(path.Join(dir, "libproc2.so."))
-		}
+		systemd = max(systemd, newestSystemd(path.Join(dir, "systemd")))
+		libproc2 = max(libproc2, newestSoname(path.Join(dir, "libproc2.so.")))
 	}
 	h.loaders = sysctld.LoadersOf(systemd, libproc2)
 }
 
-// libraryDirs returns the directories that libraries are in: on Debian there is one for each architecture.
+// libraryDirs returns the directories that libraries are in: on Debian there is one for each architecture, in no order.
 func (h *Host) libraryDirs() []string {
 	dirs := []string{h.path("/usr/lib64")}
 	for _, name := range namesBelow(h.path("/usr/lib")) {
