@@ -352,6 +352,12 @@ func TestOneRunAtATime(t *testing.T) {
 	if report["failed"] != true || !strings.Contains(report["msg"].(string), "/run/hardening.yama.lock") {
 		t.Errorf("got %v", report["msg"])
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	var out bytes.Buffer
+	run(ctx, []string{"", `{"state":"restricted"}`}, world{open: f.open, listen: stop, logs: logs.Places{Root: f.root}}, &out)
+	if !strings.Contains(out.String(), "the run was asked to stop while another had /run/hardening.yama.lock") {
+		t.Errorf("asked to stop: %s", out.String())
+	}
 	release()
 	if report := f.ask(t, `{"state":"restricted","lock_timeout":0}`); report["failed"] == true {
 		t.Errorf("got %v", report["msg"])

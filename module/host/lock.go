@@ -30,14 +30,21 @@ func (h *Host) Lock(ctx context.Context, wait time.Duration) (release func(), er
 	deadline := time.Now().Add(wait)
 	for {
 		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
+		switch {
+		case err == nil:
 			return func() { _ = f.Close() }, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			err = fmt.Errorf("lock the host: lock %s: %w", lockFile, err)
+		case ctx.Err() != nil:
+			err = fmt.Errorf("lock the host: the run was asked to stop while another had %s", lockFile)
+		case !time.Now().Before(deadline):
+			err = fmt.Errorf("lock the host: another run has held %s for %s: wait for it, or raise lock_timeout", lockFile, wait)
+		default:
+			h.meanwhile()
+			time.Sleep(50 * time.Millisecond)
+			continue
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) || !time.Now().Before(deadline) || ctx.Err() != nil {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock the host: another run has held %s for %s: wait for it, or raise lock_timeout (%w)", lockFile, wait, err)
-		}
-		h.meanwhile()
-		time.Sleep(50 * time.Millisecond)
+		_ = f.Close()
+		return nil, err
 	}
 }
