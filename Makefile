@@ -6,9 +6,9 @@ GO     := PATH="$(CURDIR)/.venv/bin:$$PATH" go
 ARCHS  := amd64 arm64 ppc64le s390x riscv64
 # Without inlining the program is 4 % smaller and starts half a millisecond later: bytes are sent, and lie, on every host.
 SMALL  := -trimpath -buildvcs=false -ldflags '-s -w' -gcflags=all=-l
-# The same bytes whoever builds, for the oldest processor of each architecture: no setting of the user's is heard. The program
-# ends before any garbage is collected, so the collector is the one that is 1 % smaller.
-SAME   := CGO_ENABLED=0 GOFLAGS=-mod=readonly GOEXPERIMENT=nogreenteagc GOENV=off GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 GORISCV64=rva20u64
+# The same bytes whoever builds with the same Go, for the oldest processor of each architecture: no setting of the user's is heard.
+# The program ends before much garbage is collected, so the collector is the one that is 1 % smaller.
+SAME   := GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly GOEXPERIMENT=nogreenteagc GOENV=off GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 GORISCV64=rva20u64
 BIN    := plugins/modules/__bin__/ptrace_scope_$(GOOS)_$(GOARCH)
 # The build that can run a package manager of the site's own is four times as large: for as many as the artifact takes.
 HOST_ARCHS := amd64 arm64 ppc64le
@@ -90,7 +90,7 @@ matrix: dist ## every way to call the modules, with every ansible-core of tests/
 	@scripts/matrix all dist/hardening-yama-*.tar.gz
 
 .PHONY: pin
-pin: ## make requirements.txt from requirements.in
+pin: ## make requirements.txt from requirements.in, and the pins of tests/matrix
 	@scripts/pin
 
 .PHONY: clean
