@@ -37,7 +37,8 @@ const (
 )
 
 // Try has processes of ours trace each other. As root they become nobody first; otherwise they are who we are. An error
-// means that there could be no attempt. No process is left behind: each ends when whoever holds its standard input does.
+// means that there could be no attempt. No process is left behind: the tracer ends its children, and however it goes, each
+// process ends when whoever holds its standard input does.
 func Try(ctx context.Context) (Matrix, error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
@@ -65,6 +66,7 @@ func Try(ctx context.Context) (Matrix, error) {
 	if err != nil {
 		return Matrix{}, err
 	}
+	_ = tracer.cmd.Wait() // it ends its own children first; what it had to say is said
 	return parse(text)
 }
 

@@ -97,16 +97,24 @@ func open(t *testing.T, dir string) {
 	}
 }
 
-// ours counts the processes of ours that are alive.
+// ours counts the processes of ours that are alive, and not those of another test or program on this machine.
 func ours(t *testing.T) int {
 	t.Helper()
 	found, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		t.Fatal(err)
 	}
+	self, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
 	count := 0
 	for _, file := range found {
-		if content, err := os.ReadFile(file); err == nil && bytes.HasPrefix(content, []byte(Name+"\x00")) {
+		content, err := os.ReadFile(file)
+		if err != nil || !bytes.HasPrefix(content, []byte(Name+"\x00")) {
+			continue
+		}
+		if program, err := os.Stat(filepath.Join(filepath.Dir(file), "exe")); err == nil && os.SameFile(program, self) {
 			count++
 		}
 	}
