@@ -259,7 +259,7 @@ func observe(ctx context.Context, m machine) (ptrace.Observed, error) {
 // observeAgain observes, and keeps the package manager's answers that are still true.
 func observeAgain(ctx context.Context, m machine, last ptrace.Observed) (ptrace.Observed, error) {
 	o, err := observe(ctx, m)
-	o.Enabler.Offer, o.Enabler.Removal = last.Enabler.Offer, last.Enabler.Removal
+	o.Enabler.Keep(last.Enabler)
 	return o, err
 }
 

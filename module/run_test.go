@@ -31,7 +31,10 @@ type fedora struct {
 	did []string
 }
 
-const enablerFile = "/usr/lib/sysctl.d/10-default-yama-scope.conf"
+const (
+	enablerFile = "/usr/lib/sysctl.d/10-default-yama-scope.conf"
+	enablerMask = "/etc/sysctl.d/10-default-yama-scope.conf"
+)
 
 func newFedora(t *testing.T) *fedora {
 	t.Helper()
@@ -85,7 +88,7 @@ func (f *fedora) install(name string) error {
 	if err := os.WriteFile(filepath.Join(f.root, enablerFile), []byte("kernel.yama.ptrace_scope = 0\n"), 0o644); err != nil {
 		return err
 	}
-	if _, err := os.Lstat(filepath.Join(f.root, "/etc/sysctl.d/10-default-yama-scope.conf")); err == nil {
+	if _, err := os.Lstat(filepath.Join(f.root, enablerMask)); err == nil {
 		return nil // masked
 	}
 	return os.WriteFile(filepath.Join(f.root, "/proc/sys/kernel/yama/ptrace_scope"), []byte("0\n"), 0o644)
@@ -94,13 +97,23 @@ func (f *fedora) install(name string) error {
 // ask runs the whole program and returns its report.
 func (f *fedora) ask(t *testing.T, arguments string) map[string]any {
 	t.Helper()
+	return f.askAs(t, f, arguments)
+}
+
+// askAs is ask on a machine that is the tree's, but for something.
+func (f *fedora) askAs(t *testing.T, m machine, arguments string) map[string]any {
+	t.Helper()
+	open := func(c host.Config) (machine, error) {
+		_, err := f.open(c)
+		return m, err
+	}
 	file := filepath.Join(t.TempDir(), "args.json")
 	if err := os.WriteFile(file, []byte(arguments), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
 	f.did = nil
-	run(context.Background(), []string{"ptrace_scope", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out)
+	run(context.Background(), []string{"ptrace_scope", file}, world{open: open, logs: logs.Places{Root: f.root}}, &out)
 	if lines := strings.Split(strings.Trim(out.String(), "\n"), "\n"); len(lines) != 1 || out.Bytes()[0] != '\n' {
 		t.Fatalf("not a line break and one line: %q", out.String())
 	}
@@ -242,17 +255,8 @@ func TestPackageManagerFails(t *testing.T) {
 // TestTheFileDecides: one distribution ships the enabler's name with 1 in its file.
 func TestTheFileDecides(t *testing.T) {
 	f := newFedora(t)
-	azure := &azure{f}
-	var out bytes.Buffer
-	file := filepath.Join(t.TempDir(), "args.json")
-	if err := os.WriteFile(file, []byte(`{"state":"permissive"}`), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if run(context.Background(), []string{"", file}, world{open: func(c host.Config) (machine, error) {
-		_, err := f.open(c)
-		return azure, err
-	}, logs: logs.Places{Root: f.root}}, &out) != 0 {
-		t.Fatal(out.String())
+	if report := f.askAs(t, &azure{f}, `{"state":"permissive"}`); report["failed"] == true {
+		t.Fatal(report["msg"])
 	}
 	if got := strings.Join(f.did, ", "); !strings.Contains(got, "install yama-ptrace-enable, set") && !strings.HasSuffix(got, "write "+ptrace.DropIn+", set "+ptrace.Key) {
 		t.Errorf("did %s", got)
@@ -275,7 +279,7 @@ func (a *azure) Do(ctx context.Context, action ptrace.Action) error {
 // TestSomethingKeepsUndoing: a host that does not become as planned is a failure, put back.
 func TestSomethingKeepsUndoing(t *testing.T) {
 	f := newFedora(t)
-	report := (&stubborn{f}).report(t)
+	report := f.askAs(t, &stubborn{f}, `{"state":"restricted"}`)
 	if report["failed"] != true || !strings.Contains(report["msg"].(string), "something keeps undoing them") {
 		t.Errorf("got %v", report["msg"])
 	}
@@ -290,22 +294,48 @@ func (s *stubborn) Observe(ctx context.Context) (ptrace.Observed, error) {
 	return o, err
 }
 
-func (s *stubborn) report(t *testing.T) map[string]any {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "args.json")
-	if err := os.WriteFile(file, []byte(`{"state":"restricted"}`), 0o600); err != nil {
-		t.Fatal(err)
+// TestEachEnablerIsAskedFor: an upgrade may leave the old enabler beside the new one, and what is true of one is not of the other.
+func TestEachEnablerIsAskedFor(t *testing.T) {
+	for _, state := range []string{"restricted", "auto"} {
+		f := newFedora(t)
+		if err := f.install("yama-ptrace-enable"); err != nil {
+			t.Fatal(err)
+		}
+		report := f.askAs(t, &two{f}, `{"state":"`+state+`"}`)
+		if got := encode(report["packages"].(map[string]any)["removed"]); got != `["yama-ptrace-enable"]` || !slices.Contains(f.did, "mask "+enablerMask) {
+			t.Errorf("%s removed %s, and did %v", state, got, f.did)
+		}
+		if want := `["old-enabler stays and is masked: removing old-enabler would also remove elfutils-libs"]`; encode(report["warnings"]) != want {
+			t.Errorf("%s warns %s, want %s", state, encode(report["warnings"]), want)
+		}
 	}
-	var out bytes.Buffer
-	run(context.Background(), []string{"", file}, world{open: func(c host.Config) (machine, error) {
-		_, err := s.open(c)
-		return s, err
-	}, logs: logs.Places{Root: s.root}}, &out)
-	var report map[string]any
-	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-		t.Fatal(err)
+}
+
+// two has another enabler, with the same drop-in, which others require.
+type two struct{ *fedora }
+
+func (m *two) Observe(ctx context.Context) (ptrace.Observed, error) {
+	o, err := m.fedora.Observe(ctx)
+	if o.Enabler.Candidates = append(o.Enabler.Candidates, "old-enabler"); o.Enabler.Installed == "" {
+		o.Enabler.Installed = "old-enabler"
 	}
-	return report
+	return o, err
+}
+
+func (m *two) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error {
+	if o.Enabler.Installed == "old-enabler" {
+		o.Enabler.Removal = &ptrace.Removal{With: []string{"elfutils-libs"}}
+		return nil
+	}
+	return m.fedora.Answer(ctx, q, o)
+}
+
+func (m *two) Do(ctx context.Context, a ptrace.Action) error {
+	err := m.fedora.Do(ctx, a)
+	if a.Kind == ptrace.Package && err == nil {
+		err = os.WriteFile(filepath.Join(m.root, enablerFile), []byte("kernel.yama.ptrace_scope = 0\n"), 0o644)
+	}
+	return err
 }
 
 // TestPanicIsAReport: whatever breaks, ansible-core gets its one line.

@@ -237,6 +237,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		scope := ptrace.Scope(*value)
 		o.KernelDefault = &scope
 	}
+	o.Repositories = h.repositories()
 	o.Enabler = ptrace.Enabler{
 		Manager: h.manager.String(), Sealed: h.manager.Sealed(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
@@ -248,6 +249,33 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	h.classify(installed, names, &o)
 	o.Debuggers = append(o.Debuggers, handBuilt...)
 	return o, err
+}
+
+// configured is where the managers are told which repositories there are.
+var configured = []string{
+	"/etc/yum.repos.d", "/etc/distro.repos.d", "/etc/dnf/dnf.conf", "/etc/zypp/repos.d", "/etc/apt/sources.list", "/etc/apt/sources.list.d",
+	"/etc/pacman.conf", "/etc/apk/repositories",
+}
+
+// repositories tells when that was last changed. What a manager of the site's own has is not known.
+func (h *Host) repositories() string {
+	if _, ours := h.manager.(packages.Manager); !ours {
+		return ""
+	}
+	var last time.Time
+	look := func(info fs.FileInfo, err error) {
+		if err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	for _, name := range configured {
+		look(os.Lstat(h.path(name)))
+		entries, _ := os.ReadDir(h.path(name)) // most are no directories, or not there
+		for _, entry := range entries {
+			look(entry.Info())
+		}
+	}
+	return last.UTC().Format(time.RFC3339)
 }
 
 // classify tells the enabler, debuggers and tracers among the installed packages.

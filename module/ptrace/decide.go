@@ -103,9 +103,15 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
-	// What we have masked ourselves is no person's wish any more: a removal that was ended leaves the manager's notes astray.
-	if r := o.Enabler.Removal; o.Enabler.Installed != "" && r != nil && r.Asked && len(o.ourMasks()) == 0 {
+	if wished, known := o.wish(); wished {
 		t.decision = Decision{Classic, "no debugger is installed, but a person asked for " + o.Enabler.Installed}
+		t.notes = []note{askedNote(o.Enabler.Installed)}
+		if !known {
+			t.decision.Because = "no debugger is installed, but a person may have asked for " + o.Enabler.Installed
+			t.notes = nil
+			t.warnings = []string{fmt.Sprintf("%s stays, since it cannot be told whether a person asked for it: %s", o.Enabler.Installed, o.Enabler.Removal.Cause)}
+			d.Runtime = false // nor is anything loosened for that
+		}
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
@@ -116,8 +122,10 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	if err != nil || question != NoQuestion {
 		return t, question, err
 	}
-	if o.Enabler.Installed != "" && t.uninstall == "" {
+	if t.uninstall == "" && (o.Enabler.Installed != "" || o.vendorSets0()) {
 		t.masks = o.maskable()
+		t.floor = &scope // it claims them
+		base = base.With(lineFile(Floor, scope))
 	}
 	for _, name := range t.masks {
 		base = base.With(sysctld.Loaders{}.Empty(maskPath(name)))
@@ -130,6 +138,22 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		t.fileBecause = fmt.Sprintf("nothing else would set %d at boot", scope)
 	}
 	return t, NoQuestion, nil
+}
+
+// wish tells whether a person asked for the enabler, and whether that is known; where it is not, one that acts is given the benefit
+// of the doubt. What auto itself has masked is no person's wish any more: a removal that was ended leaves the manager's notes astray.
+func (o Observed) wish() (wished, known bool) {
+	e := o.Enabler
+	switch r := e.Removal; {
+	case e.Installed == "" || o.maskedBy(StateAuto):
+		return false, true
+	case r == nil:
+		return o.noted(StateAuto, askedNote(e.Installed)), true
+	case r.Unknown:
+		return o.vendorSets0() && !slices.ContainsFunc(e.DropIns, o.masked), false
+	default:
+		return r.Asked, true
+	}
 }
 
 // because names the debuggers as evidence.
@@ -182,19 +206,30 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 	if !d.Persistent {
 		return NoQuestion, nil
 	}
-	if o.Enabler.Installed == "" && o.Enabler.managed() && d.Packages != PackagesIgnore {
-		if o.Enabler.Offer == nil {
+	manage := d.Packages == PackagesManage
+	switch {
+	case o.Enabler.Installed != "" || d.Packages == PackagesIgnore:
+	case o.Enabler.managed() && (manage || !overridden(base, o.Enabler.DropIns)):
+		offer, unoffered := o.Enabler.Offer, notOfferedNote(o.Repositories)
+		if offer == nil && !manage && o.noted(d.State, unoffered) {
+			offer = &Offer{}
+		} else if offer == nil {
 			return AskOffer, nil
 		}
-		if problem := o.Enabler.Offer.problem(); problem == "" {
-			t.install = o.Enabler.Offer.Package
+		if offer.none() && o.Repositories != "" {
+			t.notes = append(t.notes, unoffered)
+		}
+		problem := offer.problem()
+		switch {
+		case problem == "":
+			t.install = offer.Package
 			base = withEnabler(base, o.Enabler)
-		} else if d.Packages == PackagesManage {
+		case manage:
 			return NoQuestion, fmt.Errorf("install the enabler: %s; packages is manage, which does not fall back to a drop-in", problem)
-		} else {
+		default:
 			t.warnings = append(t.warnings, "a drop-in sets 0, since the enabler is not to be had: "+problem)
 		}
-	} else if o.Enabler.Installed == "" && d.Packages == PackagesManage {
+	case manage:
 		return NoQuestion, errors.New("install the enabler: no package is known for this distribution; packages is manage, " +
 			"which does not fall back to a drop-in")
 	}
@@ -216,7 +251,8 @@ func isClassic(tree sysctld.Tree, kernelDefault *Scope) bool {
 }
 
 // removeEnabler aims at an enabler that does not act: removed where that takes nothing else along, masked otherwise. That
-// others require it was asked once and is noted in our file; nothing is asked then.
+// others require it was asked once and is noted in our file; nothing is asked then. Of one that an upgrade has left behind,
+// which is not the distribution's own any more, that may have changed.
 func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	e := o.Enabler
 	if e.Installed == "" || !d.Persistent || d.Packages == PackagesIgnore {
@@ -225,8 +261,8 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	manage := d.Packages == PackagesManage
 	if e.Removal == nil {
 		switch {
-		case !manage && o.notedAsKept():
-			t.keep = e.Installed
+		case !manage && e.Installed == e.Candidates[0] && o.noted(d.State, requiredNote(e.Installed)):
+			t.notes = append(t.notes, requiredNote(e.Installed))
 		case manage || o.vendorSets0():
 			return AskRemoval, nil
 		}
@@ -241,18 +277,21 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	default:
 		t.warnings = append(t.warnings, fmt.Sprintf("%s stays and is masked: %s", e.Installed, problem))
 		if e.Removal.Cause == "" {
-			t.keep = e.Installed
+			t.notes = append(t.notes, requiredNote(e.Installed))
 		}
 	}
 	return NoQuestion, nil
 }
+
+// none tells that the repositories were asked, and have none.
+func (f Offer) none() bool { return f.Cause == "" && f.Package == "" }
 
 // problem says why the enabler cannot be installed, and is empty where it can.
 func (f Offer) problem() string {
 	switch {
 	case f.Cause != "":
 		return f.Cause
-	case f.Package == "":
+	case f.none():
 		return "no enabled repository offers it"
 	case len(f.With) > 0:
 		return fmt.Sprintf("installing %s would also change %s", f.Package, strings.Join(f.With, ", "))
@@ -283,14 +322,14 @@ func (o Observed) vendorSets0() bool {
 	})
 }
 
-// notedAsKept tells whether a file of ours says that others require the installed enabler.
-func (o Observed) notedAsKept() bool {
-	for _, own := range o.Own {
-		if keeps(own.Content, o.Enabler.Installed) {
-			return true
-		}
-	}
-	return false
+// overridden tells whether none of the drop-ins would be read, since an administrator has masked or overridden each by its name.
+func overridden(tree sysctld.Tree, names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(sysctld.Dirs[:2], func(dir string) bool {
+			_, there := tree.Find(path.Join(dir, name))
+			return there
+		})
+	})
 }
 
 // maskable returns the names of the enabler's drop-ins that a link in /etc can mask. Where a file of that name lies in

@@ -55,13 +55,13 @@ func alias(path, target string) func(*Observed) {
 }
 
 func own(path string, state State, value Scope, masks ...string) func(*Observed) { //nolint:unparam // every row says its value
-	return ownKeeping(path, state, value, "", masks...)
+	return ownNoting(path, state, value, nil, masks...)
 }
 
-// ownKeeping is own, with the note that others require the enabler.
-func ownKeeping(path string, state State, value Scope, enabler string, masks ...string) func(*Observed) {
+// ownNoting is own, with notes.
+func ownNoting(path string, state State, value Scope, notes []note, masks ...string) func(*Observed) {
 	return func(o *Observed) {
-		content := render(state, value, "", masks, enabler)
+		content := render(state, value, "", masks, notes)
 		file(path, content)(o)
 		o.Own[path] = OwnFile{Content: content, Sound: true}
 	}
@@ -86,6 +86,14 @@ func removal(with ...string) func(*Observed) {
 	return func(o *Observed) { o.Enabler.Removal = &Removal{With: with} }
 }
 
+// asked is the enabler as a package that a person asked for.
+func asked(o *Observed) { o.Enabler.Removal = &Removal{Asked: true} }
+
+// repositories were last changed some day.
+func repositories(o *Observed) { o.Repositories = someDay }
+
+const someDay = "2026-11-24T06:00:00Z"
+
 func offer(f Offer) func(*Observed) { return func(o *Observed) { o.Enabler.Offer = &f } }
 
 func fedora45(o *Observed) {
@@ -108,6 +116,18 @@ func debian(o *Observed) {
 	o.KernelDefault = &zero
 	kernel(zero)(o)
 	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+// leftBehind: an upgrade has left the old enabler, which is not the distribution's own any more.
+func leftBehind(o *Observed) { o.Enabler.Candidates = []string{f45, f44} }
+
+// writable makes a file of ours one that others can write to.
+func writable(path string) func(*Observed) {
+	return func(o *Observed) {
+		own := o.Own[path]
+		own.Sound = false
+		o.Own[path] = own
+	}
 }
 
 // startsAt1 is a distribution whose kernels start at 1 and that the module knows no package of.
@@ -215,8 +235,37 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, no debugger, but a person asked for the enabler", desired: auto,
-		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Enabler.Removal = &Removal{Asked: true} }),
+		observed: observe(fedora45, enabler(f45), kernel(0), asked),
 		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable", actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45, restricted before, a person asked for the enabler", desired: auto,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), enabler(f45), asked),
+		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable",
+		actions: []string{"unmask " + mask, floorTo1, "remove " + DropIn, setTo0},
+	},
+	{
+		name: "Fedora 45, a removal was ended, and the manager's notes are astray", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1, maskName), file(mask, ""), enabler(f45), asked),
+		scope:    1, because: "no debugger is installed", actions: []string{"unmask " + mask, floorTo1, "uninstall " + f45},
+	},
+	{
+		name: "Fedora 45, a drop-in that no known package brought", desired: auto,
+		observed: observe(fedora45, enabler(""), kernel(0)),
+		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask " + mask, setTo1},
+	},
+	{
+		name: "CentOS Stream 9, dnf is busy and cannot say whether a person asked for the enabler", desired: auto,
+		observed: observe(fedora44, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
+		scope:    0, because: "no debugger is installed, but a person may have asked for " + f44, actions: []string{floorTo1},
+		warning: f44 + " stays, since it cannot be told whether a person asked for it: dnf is busy",
+	},
+	{
+		name: "CentOS Stream 9, the same, and restricted before", desired: auto,
+		observed: observe(fedora44, kernel(1), own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "remove " + DropIn},
+		warning: f44 + " stays and is masked: dnf is busy",
 	},
 	{
 		name: "Fedora 45, a hand-built gdb in /usr/local/bin", desired: auto,
@@ -417,7 +466,7 @@ var hosts = []struct {
 		actions: []string{"unmask " + mask, "remove " + DropIn, "install " + f45, setTo0},
 	},
 	{
-		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, notOffered),
+		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, repositories, notOffered),
 		scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
 		warning: "a drop-in sets 0, since the enabler is not to be had: no enabled repository offers it",
 	},
@@ -438,6 +487,11 @@ var hosts = []struct {
 		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
 	},
 	{
+		name: "Fedora 45 without the enabler, which the administrator has masked", desired: permissive,
+		observed: observe(fedora45, file(mask, ""), offered),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
 		name: "Fedora 45, a killed run left a temporary file", desired: permissive,
 		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []string{"/etc/sysctl.d/.ptrace_scope-1.tmp"} }),
 		scope:    0, because: "state is permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
@@ -452,7 +506,7 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 44, after restricted", desired: restricted,
-		observed: observe(fedora44, kernel(1), ownKeeping(DropIn, StateRestricted, 1, f44, maskName), file(mask, "")),
+		observed: observe(fedora44, kernel(1), ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")),
 		scope:    1, because: "state is restricted, and restricted_scope is 1",
 	},
 	{
@@ -472,6 +526,11 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 44", desired: permissive, observed: observe(fedora44), scope: 0, because: "state is permissive",
+	},
+	{
+		name: "Fedora 45 that was 44: the old enabler is required no more", desired: restricted,
+		observed: observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind, removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "uninstall " + f44},
 	},
 	// Distributions without an enabler.
 	{
@@ -548,6 +607,11 @@ var hosts = []struct {
 		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Cause: "/usr is read-only here"} }),
 		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
 		warning: suse + " stays and is masked: /usr is read-only here",
+	},
+	{
+		name: "openSUSE MicroOS, with the enabler in its image, since a person asked for it", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Asked: true, Cause: "/usr is read-only here"} }),
+		scope:    0, because: "no debugger is installed, but a person asked for " + suse, actions: []string{floorTo1},
 	},
 	// Ubuntu's procps has a conffile that says 1.
 	{
@@ -699,12 +763,29 @@ func TestDecideAsksOnlyWhatItNeeds(t *testing.T) {
 	}{
 		{"permissive on a fresh Fedora 45", permissive, observe(fedora45), AskOffer},
 		{"restricted with the enabler", restricted, observe(fedora45, enabler(f45)), AskRemoval},
+		{"auto, a person asked", auto, observe(fedora45, enabler(f45), kernel(0)), AskRemoval},
+		{"auto, a person asked, and that is noted", auto,
+			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)})), NoQuestion},
+		{"auto, a person asked, and somebody else has noted that", auto,
+			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)}), writable(Floor)), AskRemoval},
+		{"permissive, not offered, and that is noted", permissive,
+			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), NoQuestion},
+		{"auto, not offered, and that is noted", auto,
+			observe(fedora45, kernel(0), repositories, debuggers("gdb"), own(Floor, StateAuto, 1), ownNoting(DropIn, StateAuto, 0, []note{notOfferedNote(someDay)})), NoQuestion},
+		{"permissive, not offered, and there are other repositories since", permissive,
+			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote("2026-01-01T00:00:00Z")})), AskOffer},
+		{"permissive, not offered, and packages must be managed", with(permissive, func(d *Desired) { d.Packages = PackagesManage }),
+			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), AskOffer},
+		{"auto after restricted, required by others", auto,
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), AskRemoval},
+		{"restricted, upgraded from Fedora 44, whose enabler was required", restricted,
+			observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind), AskRemoval},
 		{"auto with gdb alone", auto, observe(fedora45, debuggers("gdb")), AskOffer},
 		{"auto, nothing to do", auto, observe(fedora45, own(Floor, StateAuto, 1)), NoQuestion},
 		{"permissive, nothing to do", permissive, observe(fedora45, enabler(f45), kernel(0)), NoQuestion},
-		{"restricted, masked, and required by others", restricted, observe(fedora44, ownKeeping(DropIn, StateRestricted, 1, f44, maskName), file(mask, "")), NoQuestion},
+		{"restricted, masked, and required by others", restricted, observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), NoQuestion},
 		{"restricted, masked, and packages must be managed", with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
-			observe(fedora44, ownKeeping(DropIn, StateRestricted, 1, f44, maskName), file(mask, "")), AskRemoval},
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), AskRemoval},
 		{"restricted, killed between mask and removal", restricted, observe(fedora45, enabler(f45), own(DropIn, StateRestricted, 1, maskName), file(mask, "")), AskRemoval},
 		{"permissive, packages ignored", with(permissive, func(d *Desired) { d.Packages = PackagesIgnore }), observe(fedora45), NoQuestion},
 		{"permissive without Yama", permissive, observe(fedora45, func(o *Observed) { o.Runtime = nil }), NoQuestion},
@@ -777,7 +858,7 @@ func options(d Desired) string {
 
 // FuzzClaims: whatever stands in a file of ours, a claim is the name of a file and leads nowhere else.
 func FuzzClaims(f *testing.F) {
-	f.Add(render(StateRestricted, Restricted, "why", []string{"10-a.conf"}, "enabler"))
+	f.Add(render(StateRestricted, Restricted, "why", []string{"10-a.conf"}, []note{requiredNote("enabler"), askedNote("enabler")}))
 	f.Add(strings.Repeat(claim+"/etc/sysctl.d/a\n", 1<<14))
 	f.Fuzz(func(t *testing.T, content string) {
 		for _, name := range claims(content) {
@@ -785,6 +866,6 @@ func FuzzClaims(f *testing.F) {
 				t.Errorf("%q claims %q", content, name)
 			}
 		}
-		keeps(content, "enabler")
+		notes(content, StateRestricted, requiredNote("enabler"))
 	})
 }

@@ -12,22 +12,36 @@ import (
 // claim begins the header line that names a mask of ours. A link to /dev/null cannot say who made it.
 const claim = "# Masked together with this file: "
 
-// kept begins the header line that names an enabler which others require. Asking again what is known would start a
-// program on each run.
-const kept = "# Kept and masked, since other packages require it: "
+// written is the first line of a file of ours, for a state.
+const written = "# Written by hardening.yama.ptrace_scope for state=%s, and again by its next run.\n"
+
+// note is a header line with an answer of the package manager's. Asking again what is known would start a program on each run.
+type note string
+
+// requiredNote, askedNote and notOfferedNote are the notes that there are, about an enabler.
+func requiredNote(enabler string) note {
+	return note("# Kept and masked, since other packages require it: " + enabler)
+}
+
+func askedNote(enabler string) note { return note("# Kept, since a person asked for it: " + enabler) }
+
+// notOfferedNote is true for as long as nobody changes which repositories there are.
+func notOfferedNote(configured string) note {
+	return note("# No repository offers the package that sets 0, as they are configured since " + configured)
+}
 
 // render returns the text of a file of ours.
-func render(state State, scope Scope, reason string, masks []string, keeps string) string {
+func render(state State, scope Scope, reason string, masks []string, notes []note) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Written by hardening.yama.ptrace_scope for state=%s, and again by its next run.\n", state)
+	fmt.Fprintf(&b, written, state)
 	if reason = oneLine(reason); reason != "" {
 		fmt.Fprintf(&b, "# Reason: %s\n", reason)
 	}
 	for _, name := range masks {
 		b.WriteString(claim + maskPath(name) + "\n")
 	}
-	if keeps != "" {
-		b.WriteString(kept + keeps + "\n")
+	for _, n := range notes {
+		b.WriteString(string(n) + "\n")
 	}
 	fmt.Fprintf(&b, "%s = %d\n", Key, scope)
 	return b.String()
@@ -45,9 +59,14 @@ func claims(content string) []string {
 	return names
 }
 
-// keeps tells whether a file of ours names that enabler as one which others require.
-func keeps(content, enabler string) bool {
-	return slices.Contains(strings.Split(content, "\n"), kept+enabler)
+// notes tells whether a file of ours that was written for a state has a note.
+func notes(content string, state State, n note) bool {
+	return writtenFor(content, state) && slices.Contains(strings.Split(content, "\n"), string(n))
+}
+
+// writtenFor tells whether a file of ours was written for a state.
+func writtenFor(content string, state State) bool {
+	return strings.HasPrefix(content, fmt.Sprintf(written, state))
 }
 
 // oneLine makes a user's text fit for a comment: no control characters, no line breaks of any kind, no blanks around it.

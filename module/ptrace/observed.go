@@ -49,7 +49,9 @@ type Observed struct {
 	Tracers []string
 	// KernelDefault is the value the distribution's kernels start with, nil where that is not known.
 	KernelDefault *Scope
-	Enabler       Enabler
+	// Repositories tells when it was last changed which repositories there are, empty where that is not known.
+	Repositories string
+	Enabler      Enabler
 }
 
 // OwnFile is a file of ours as it lies on the disk.
@@ -116,6 +118,8 @@ type Removal struct {
 	With []string
 	// Asked tells that a person asked for it: the manager has it not as a dependency.
 	Asked bool
+	// Unknown tells that it could not be told whether a person asked.
+	Unknown bool
 	// Cause says why the question has no answer.
 	Cause string
 }
@@ -185,11 +189,38 @@ func (o Observed) ourMasks() []string {
 	return names
 }
 
+// noted tells whether a file that was written for a state, and by nobody but us, has a note.
+func (o Observed) noted(state State, n note) bool {
+	for _, own := range o.Own {
+		if own.Sound && notes(own.Content, state, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// maskedBy tells whether there is a mask of ours that a file claims which was written for a state.
+func (o Observed) maskedBy(state State) bool {
+	for _, own := range o.Own {
+		if writtenFor(own.Content, state) && slices.ContainsFunc(claims(own.Content), o.masked) {
+			return true
+		}
+	}
+	return false
+}
+
 // Failed notes that the package manager could not do what it was asked to, as the answer to the question whether it can.
 func (e *Enabler) Failed(a Action, cause error) {
 	if a.After != nil {
 		e.Offer = &Offer{Cause: cause.Error()}
 	} else {
 		e.Removal = &Removal{Cause: cause.Error()}
+	}
+}
+
+// Keep takes over those of earlier answers that are still about the same package.
+func (e *Enabler) Keep(last Enabler) {
+	if e.Installed == last.Installed {
+		e.Offer, e.Removal = last.Offer, last.Removal
 	}
 }

@@ -124,7 +124,7 @@ type target struct {
 	masks          []string // names of the enabler's drop-ins to mask
 	install        string   // package to install
 	uninstall      string   // package to remove
-	keep           string   // enabler that others require
+	notes          []note   // what need not be asked again
 	packageBecause string
 	fileBecause    string
 	runtime        *Scope // nil: leave it
@@ -202,7 +202,7 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 			continue
 		}
 		p.Carrier = file
-		content := render(d.State, *scope, d.Reason, claimed, t.keep)
+		content := render(d.State, *scope, d.Reason, claimed, t.notes)
 		if !exists || own.Content != content || !own.Sound {
 			action.After = text(content)
 			p.add(action)
