@@ -237,7 +237,6 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		scope := ptrace.Scope(*value)
 		o.KernelDefault = &scope
 	}
-	o.Repositories = h.repositories()
 	o.Enabler = ptrace.Enabler{
 		Manager: h.manager.String(), Sealed: h.manager.Sealed(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
@@ -247,6 +246,9 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	}
 	installed, err := found()
 	h.classify(installed, names, &o)
+	if o.Enabler.Installed == "" && len(o.Enabler.Candidates) > 0 {
+		o.Repositories = h.repositories()
+	}
 	o.Debuggers = append(o.Debuggers, handBuilt...)
 	return o, err
 }
@@ -269,8 +271,12 @@ func (h *Host) repositories() string {
 		}
 	}
 	for _, name := range configured {
-		look(os.Lstat(h.path(name)))
-		entries, _ := os.ReadDir(h.path(name)) // most are no directories, or not there
+		place, err := h.inside(name)
+		if err != nil {
+			continue
+		}
+		look(os.Lstat(place))
+		entries, _ := os.ReadDir(place) // most are no directories, or not there
 		for _, entry := range entries {
 			look(entry.Info())
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"hardening.yama/module/ptrace"
 	"hardening.yama/module/sysctld"
@@ -106,4 +107,25 @@ func FuzzParseOSRelease(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRepositories: whichever file is changed, or comes or goes, the configuration of the repositories is another one.
+func TestRepositories(t *testing.T) {
+	h := hostOf(t, map[string]string{"etc/os-release": "", "etc/yum.repos.d/a.repo": "", "etc/pacman.conf": "", "srv/zypp/b.repo": "", "etc/zypp/repos.d": "-> /srv/zypp"})
+	past := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	all := []string{"etc/yum.repos.d", "etc/yum.repos.d/a.repo", "etc/pacman.conf", "srv/zypp", "srv/zypp/b.repo"}
+	for _, name := range all {
+		if err := os.Chtimes(h.path(name), past, past); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range all {
+		changed := past.AddDate(0, 0, i)
+		if err := os.Chtimes(h.path(name), changed, changed); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := h.repositories(), changed.Format(time.RFC3339); got != want {
+			t.Errorf("%s was changed on %s, got %s", name, want, got)
+		}
+	}
 }
