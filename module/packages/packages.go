@@ -227,14 +227,17 @@ func (m Manager) Requirers(ctx context.Context, names []string) (map[string][]st
 	return m.database.requirers(m, ctx, names)
 }
 
+// noManager is the cause where packages are left alone.
+const noManager = "no package manager of this host can be used"
+
 // errNotOffered is the answer that no repository has what was asked for.
 var errNotOffered = errors.New("not offered")
 
 // Offer asks what the repositories offer under any of the names, the first that they do. It never fails: a question
 // without an answer is told as its cause.
 func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
-	if m.sealed != "" {
-		return ptrace.Offer{Cause: m.sealed}
+	if cause := m.idle(); cause != "" {
+		return ptrace.Offer{Cause: cause}
 	}
 	for _, name := range names {
 		touched, err := m.touched(ctx, name)
@@ -249,6 +252,14 @@ func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
 		return ptrace.Offer{Package: offered, With: slices.DeleteFunc(touched, func(n string) bool { return n == offered })}
 	}
 	return ptrace.Offer{}
+}
+
+// idle says why there is nobody to install or remove a package, "" where there is.
+func (m Manager) idle() string {
+	if m.sealed == "" && m.program == "" {
+		return noManager
+	}
+	return m.sealed
 }
 
 // touched returns the names of all packages that an installation would touch.
@@ -266,21 +277,28 @@ func (m Manager) touched(ctx context.Context, name string) ([]string, error) {
 	return touched, err
 }
 
-// Removal asks what removing a package would take along, and whether a person asked for it. Like Offer it never fails.
-func (m Manager) Removal(ctx context.Context, name string) ptrace.Removal {
-	if m.sealed != "" {
-		return ptrace.Removal{Cause: m.sealed}
+// Removal asks whether a person asked for a package, which the notes tell also where nothing can be removed, and what removing
+// it would take along. Like Offer it never fails.
+func (m Manager) Removal(ctx context.Context, name string) (removal ptrace.Removal) {
+	if m.asked != nil {
+		var err error
+		if removal.Asked, err = m.asked(m, ctx, name); err != nil {
+			removal.Unknown = true
+			removal.Cause = fmt.Sprintf("ask why %s is installed: %v", name, err)
+		}
+	}
+	if cause := m.idle(); cause != "" {
+		removal.Cause = cause
+	}
+	if removal.Cause != "" {
+		return removal
 	}
 	with, err := m.removal(m, ctx, name)
 	if err != nil {
-		return ptrace.Removal{Cause: fmt.Sprintf("%s remove %s: %v", m.Name, name, err)}
+		removal.Cause = fmt.Sprintf("%s remove %s: %v", m.Name, name, err)
+		return removal
 	}
-	removal := ptrace.Removal{With: with}
-	if m.asked != nil {
-		if removal.Asked, err = m.asked(m, ctx, name); err != nil {
-			return ptrace.Removal{Cause: fmt.Sprintf("ask why %s is installed: %v", name, err)}
-		}
-	}
+	removal.With = with
 	return removal
 }
 
@@ -312,6 +330,9 @@ func (m Manager) Remove(ctx context.Context, name string) error {
 }
 
 func (m Manager) transact(ctx context.Context, args []string, name string, want bool) error {
+	if cause := m.idle(); cause != "" {
+		return errors.New(cause)
+	}
 	for attempt := 1; ; attempt++ {
 		if m.database.wait != nil {
 			if err := m.database.wait(m, ctx); err != nil {
