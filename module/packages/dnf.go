@@ -50,9 +50,15 @@ func readDNF(r result) ([]string, error) {
 	if !summarised {
 		said := r.stdout + "\n" + r.stderr
 		// With skip_if_unavailable such a repository is passed over, and what it offers nobody knows.
-		for _, words := range []string{"Failed to download metadata", ">>> "} {
+		for _, words := range []string{"Failed to download metadata", "Failed to synchronize cache for repo", ">>> "} {
 			if line := lineWith(said, words); line != "" {
 				return nil, errors.New(strings.TrimPrefix(line, ">>> "))
+			}
+		}
+		// The words of dnf, and of dnf5.
+		for _, words := range []string{"All matches were filtered out by ", " matches only excluded packages"} {
+			if line := lineWith(said, words); line != "" {
+				return nil, errors.New("excluded by the configuration: " + line)
 			}
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
