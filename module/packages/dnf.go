@@ -21,6 +21,12 @@ var (
 		remove:  []string{"remove", "--assumeyes", "--no-autoremove"},
 		mark:    []string{"mark", "--assumeyes", "weak"},
 		asked:   Manager.dnf5Asked,
+		// Up to 5.3 a transaction fails at once where another one has the first; since 5.4 every command waits for the second.
+		locks: []string{"/run/dnf/rpmtransaction.lock", "/var/lib/dnf/system-repo.lock"},
+		// dnf5's own words, and rpm's.
+		busy: func(r result) bool {
+			return r.code != 0 && strings.Contains(r.stdout+r.stderr, " transaction lock")
+		},
 	}
 	dnf = Manager{
 		Name: "dnf", program: "/usr/bin/dnf", database: &rpmDatabase, atRoot: dnfRoot,

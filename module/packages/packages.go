@@ -46,6 +46,8 @@ type Manager struct {
 	install, remove, mark []string
 	// asked tells whether a person asked for an installed package. Without it that is not known, and nobody did.
 	asked func(Manager, context.Context, string) (bool, error)
+	// locks are files with a lock of fcntl(2) that the manager does not wait for, or waits for without end.
+	locks []string
 	// busy tells from an answer that somebody else is using the manager; fine, besides 0, are exit codes of success.
 	busy func(result) bool
 	fine []int
@@ -367,13 +369,18 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 
 const attempts = 2
 
-// run runs the manager, and again for as long as it says that somebody else is using it.
+// run runs the manager when nobody has its locks, and again for as long as it says that somebody else is using it.
 func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args []string, name string) (result, error) {
 	args = append(m.rootArgs(m.atRoot), args...)
 	if name != "" {
 		args = append(args, name)
 	}
 	for until := time.Now().Add(m.LockTimeout); ; time.Sleep(500 * time.Millisecond) {
+		for _, file := range m.locks {
+			if err := m.waitForLock(ctx, file, until); err != nil {
+				return result{}, fmt.Errorf("wait for %s: %w", m.Name, err)
+			}
+		}
 		r, err := m.execute(ctx, readOnly, patience(deadline), m.program, args...)
 		if err != nil || m.busy == nil || !m.busy(r) {
 			return r, err

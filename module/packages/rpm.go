@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -137,22 +135,8 @@ func (m Manager) waitForDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(m.under(strings.TrimSpace(r.stdout)))
-	if err != nil {
-		return nil // nobody has made the lock yet; if it is something else, the manager will say so
+	if err := m.waitForLock(ctx, strings.TrimSpace(r.stdout), time.Now().Add(m.LockTimeout)); err != nil {
+		return fmt.Errorf("wait for the package database: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // only looked at
-	for deadline := time.Now().Add(m.LockTimeout); ; time.Sleep(200 * time.Millisecond) {
-		lock := syscall.Flock_t{Type: syscall.F_WRLCK}
-		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil || lock.Type == syscall.F_UNLCK {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("wait for the package database: process %d has held %s for %s: wait for it to end, or raise lock_timeout",
-				lock.Pid, f.Name(), m.LockTimeout)
-		}
-	}
+	return nil
 }
