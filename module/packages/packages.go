@@ -42,8 +42,9 @@ type Manager struct {
 	complete func(Manager, context.Context) error
 	// removal returns what a removal would take along.
 	removal func(Manager, context.Context, string) ([]string, error)
-	// install and remove are done; then mark, where install alone would make the package one that a person asked for.
-	install, remove, mark []string
+	// install and remove are done; then mark, where install alone would make the package one that a person asked for. Where install
+	// can say itself that nobody did, unasked says so.
+	install, remove, mark, unasked []string
 	// asked tells whether a person asked for an installed package. Without it that is not known, and nobody did.
 	asked func(Manager, context.Context, string) (bool, error)
 	// locks are files with a lock of fcntl(2) that the manager does not wait for, or waits for without end.
@@ -70,10 +71,12 @@ type database struct {
 	wait func(Manager, context.Context) error
 }
 
-// memory is what was read of a database, until a transaction changes it.
+// memory is what was read of a database, until a transaction changes it, and which of the packages that were removed a person
+// may have asked for.
 type memory struct {
 	sync.Mutex
 	paragraphs []paragraph
+	wanted     []string
 }
 
 func (m *memory) forget() {
@@ -304,9 +307,13 @@ func (m Manager) Removal(ctx context.Context, name string) (removal ptrace.Remov
 	return removal
 }
 
-// Install installs a package, and Remove removes it. They are done when the package database says so.
+// Install installs a package, and Remove removes it. They are done when the package database says so. What is put back, and a
+// person may have asked for, is noted as asked for again.
 func (m Manager) Install(ctx context.Context, name string) error {
-	err := m.transact(ctx, m.install, name, true)
+	if slices.Contains(m.memory.wanted, name) {
+		return m.transact(ctx, m.install, name, true)
+	}
+	err := m.transact(ctx, slices.Concat(m.unasked, m.install), name, true)
 	var nevertheless *ptrace.DoneNevertheless
 	if m.mark == nil || err != nil && !errors.As(err, &nevertheless) {
 		return err
@@ -328,6 +335,11 @@ func (m Manager) markInstalled(ctx context.Context, name string) error {
 
 // Remove is the opposite of Install.
 func (m Manager) Remove(ctx context.Context, name string) error {
+	if m.asked != nil && m.idle() == "" {
+		if asked, err := m.asked(m, ctx, name); asked || err != nil {
+			m.memory.wanted = append(m.memory.wanted, name)
+		}
+	}
 	return m.transact(ctx, m.remove, name, false)
 }
 

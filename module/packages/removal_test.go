@@ -3,8 +3,11 @@
 package packages
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -64,6 +67,45 @@ func TestNone(t *testing.T) {
 	for _, err := range []error{m.Install(t.Context(), "enabler"), m.Remove(t.Context(), "enabler")} {
 		if err == nil || err.Error() != noManager {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestPutBack: what was removed and is installed again in the same run is noted as before, and not as ours where that is not known.
+func TestPutBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		asked bool
+		err   error
+		want  string
+	}{
+		"nobody asked":   {want: "remove enabler|--nobody install enabler|mark enabler|"},
+		"a person asked": {asked: true, want: "remove enabler|install enabler|"},
+		"not known":      {err: errors.New("it is broken"), want: "remove enabler|install enabler|"},
+	} {
+		said := filepath.Join(t.TempDir(), "said")
+		program := filepath.Join(t.TempDir(), "manager")
+		check(t, os.WriteFile(program, []byte("#!/bin/sh\nprintf '%s|' \"$*\" >>"+said+"\n"), 0o700))
+		m := Manager{
+			Name: "manager", program: program, root: "/", memory: &memory{},
+			install: []string{"install"}, remove: []string{"remove"}, mark: []string{"mark"}, unasked: []string{"--nobody"},
+			asked: func(Manager, context.Context, string) (bool, error) { return c.asked, c.err },
+			database: &database{installed: reading(func(Manager, context.Context, []string) ([]Installed, error) {
+				if content, err := os.ReadFile(said); err != nil || !bytes.Contains(content, []byte("install")) {
+					return nil, err
+				}
+				return []Installed{{"enabler", "1"}}, nil
+			})},
+		}
+		if err := errors.Join(m.Remove(t.Context(), "enabler"), m.Install(t.Context(), "enabler")); err != nil {
+			t.Error(err)
+		}
+		if content, err := os.ReadFile(said); err != nil || string(content) != c.want {
+			t.Errorf("%s: %q, want %q, %v", name, content, c.want, err)
+		}
+	}
+	for _, m := range []Manager{dnf5, dnf, zypper, apt, pacman} {
+		if m.asked == nil || m.mark == nil && m.unasked == nil {
+			t.Errorf("%s notes not that nobody asked", m.Name)
 		}
 	}
 }
