@@ -430,7 +430,7 @@ func (m Manager) query(ctx context.Context, program string, args ...string) (res
 }
 
 func (m Manager) beginQuery(ctx context.Context, program string, args ...string) func() (result, error) {
-	return m.begin(ctx, m.ReadOnly, queryDeadline, queryEnvironment, program, append(m.rootArgs(m.database.atRoot), args...)...)
+	return m.begin(ctx, m.harmless, queryDeadline, queryEnvironment, program, append(m.rootArgs(m.database.atRoot), args...)...)
 }
 
 // under returns where a file of the tree lies.
