@@ -32,6 +32,8 @@ type Manager struct {
 	root     string // of the tree it is about, absolute
 	program  string // absolute: no PATH decides what runs as root
 	database *database
+	place    string // where in the tree the database lies, "" where its program knows
+	astray   bool   // the manager would look for the database elsewhere
 	memory   *memory
 	// atRoot are the manager's own options for another root, which is put behind those that end in =. Without any it has none.
 	atRoot []string
@@ -58,9 +60,10 @@ type Manager struct {
 type database struct {
 	// files: where one of them is there, and not empty, the database is in use.
 	files []string
-	// program is what must be there to ask it, and atRoot its options for another root.
-	program string
-	atRoot  []string
+	// program is what must be there to ask it, and atRoot its options for another root. Where it looks for the database in there is
+	// what host evaluates to on this host; atPlace is the option for another directory. Without them it is the same everywhere.
+	program, atPlace string
+	atRoot, host     []string
 
 	// installed begins to ask, and returns what waits for the answer.
 	installed func(Manager, context.Context, []string) func() ([]Installed, error)
@@ -145,6 +148,9 @@ func Find(root string, names []string, expected bool) (Manager, error) {
 		}
 	}
 	found.root, found.memory = root, &memory{}
+	if d := found.database; root != "/" && d != nil && d.atPlace != "" {
+		found.place = filepath.Dir(d.there(root))
+	}
 	found.seal()
 	return found, nil
 }
@@ -160,9 +166,16 @@ func (m Manager) Is(name string) bool {
 // Sealed says why no package can be installed or removed here, though there is a manager; "" where they can.
 func (m Manager) Sealed() string { return m.sealed }
 
-func (d *database) usable(root string) bool {
-	return executable(d.program) &&
-		slices.ContainsFunc(d.files, func(file string) bool { return filled(filepath.Join(root, file)) })
+func (d *database) usable(root string) bool { return executable(d.program) && d.there(root) != "" }
+
+// there returns which of the files of a database is there, "" where none is.
+func (d *database) there(root string) string {
+	for _, file := range d.files {
+		if filled(filepath.Join(root, file)) {
+			return file
+		}
+	}
+	return ""
 }
 
 func executable(program string) bool {
@@ -383,6 +396,9 @@ const attempts = 2
 
 // run runs the manager when nobody has its locks, and again for as long as it says that somebody else is using it.
 func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args []string, name string) (result, error) {
+	if m.astray {
+		return result{}, errors.New(m.sealed)
+	}
 	args = append(m.rootArgs(m.atRoot), args...)
 	if name != "" {
 		args = append(args, name)
@@ -430,7 +446,16 @@ func (m Manager) query(ctx context.Context, program string, args ...string) (res
 }
 
 func (m Manager) beginQuery(ctx context.Context, program string, args ...string) func() (result, error) {
-	return m.begin(ctx, m.harmless, queryDeadline, queryEnvironment, program, append(m.rootArgs(m.database.atRoot), args...)...)
+	args = slices.Concat(m.rootArgs(m.database.atRoot), m.placeArgs(), args)
+	return m.begin(ctx, m.harmless, queryDeadline, queryEnvironment, program, args...)
+}
+
+// placeArgs returns what tells a program where the database lies, if it has to be told.
+func (m Manager) placeArgs() []string {
+	if m.place == "" {
+		return nil
+	}
+	return []string{m.database.atPlace + m.place}
 }
 
 // under returns where a file of the tree lies.

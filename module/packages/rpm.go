@@ -21,7 +21,7 @@ var rpmDatabase = database{
 		"/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite",
 		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
 	},
-	program: rpmProgram, atRoot: rootOption,
+	program: rpmProgram, atRoot: rootOption, atPlace: "--dbpath=", host: []string{"--eval", "%{_dbpath}"},
 	installed: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
 	wait: Manager.waitForDatabase,
 }
@@ -35,7 +35,7 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Ins
 		hclog.FromContext(ctx).Debug("the rpm database is as it was when it was asked", "answer", k.file)
 		return func() ([]Installed, error) { return found, nil }
 	}
-	wait := m.beginQuery(ctx, rpmProgram, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	wait := m.beginQuery(ctx, m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
 	return func() ([]Installed, error) {
 		r, err := wait()
 		if err != nil {
@@ -51,7 +51,7 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Ins
 
 // rpmOwners returns the package of each of the files that has one, changed or not.
 func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
-	r, err := m.query(ctx, rpmProgram, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
+	r, err := m.query(ctx, m.database.program, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 	}
 	owners = map[string]string{}
 	for _, file := range files {
-		r, err := m.query(ctx, rpmProgram, "-qf", "--qf", `%{NAME}\n`, "--", file)
+		r, err := m.query(ctx, m.database.program, "-qf", "--qf", `%{NAME}\n`, "--", file)
 		if err != nil {
 			return nil, err
 		}
@@ -77,7 +77,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 
 // rpmUnchanged tells whether a package's file has the content that it came with.
 func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
-	r, err := m.query(ctx, rpmProgram, "-V", "--nodeps", "--noscripts", "--", owner)
+	r, err := m.query(ctx, m.database.program, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
 		return false, err
 	}
@@ -105,7 +105,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 		for capability := range provider {
 			args = append(args, capability)
 		}
-		r, err := m.query(ctx, rpmProgram, args...)
+		r, err := m.query(ctx, m.database.program, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +122,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 // rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than
 // the package manager: it is exact, quick, and needs no repository.
 func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.query(ctx, rpmProgram, "-e", "--test", "--", name)
+	r, err := m.query(ctx, m.database.program, "-e", "--test", "--", name)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) 
 
 // waitForDatabase waits until no other process holds rpm's transaction lock. dnf5 would fail at once, without saying why.
 func (m Manager) waitForDatabase(ctx context.Context) error {
-	r, err := m.execute(ctx, false, queryDeadline, rpmProgram, "--eval", "%{_rpmlock_path}")
+	r, err := m.execute(ctx, false, queryDeadline, m.database.program, append(m.placeArgs(), "--eval", "%{_rpmlock_path}")...)
 	if err != nil {
 		return err
 	}
