@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -56,7 +57,11 @@ func lineWith(text, part string) string {
 // execute runs a program to its end. It is an error if it cannot be started, is ended by a signal, or outlives the
 // deadline; its exit code is none. With readOnly, whatever it writes is thrown away.
 func (m Manager) execute(ctx context.Context, readOnly bool, deadline time.Duration, program string, args ...string) (result, error) {
-	return m.begin(ctx, m.from(readOnly), deadline, environment, program, args...)()
+	from := m.from(readOnly)
+	if !readOnly && m.lively && m.root != "/" && program == m.program {
+		from = m.calmly
+	}
+	return m.begin(ctx, from, deadline, environment, program, args...)()
 }
 
 // starting starts a program in one way or another: start does it, on whichever thread, as whoever is given.
@@ -75,6 +80,21 @@ func (m Manager) from(readOnly bool) starting {
 		}
 		return inThrowawayView(m.root, needed, asUs)
 	}
+}
+
+// calmly is how a program is started that changes a tree, and has the tree's own programs do something there. They get no /proc by
+// which they could set what the kernel of this host holds, nor can the program mount one.
+func (m Manager) calmly(start func(*syscall.Credential) error) error {
+	proc := m.under("/proc")
+	err := calm.do(func() error { return enterCalm(proc) }, func() error { return start(nil) })
+	var none noView
+	if !errors.As(err, &none) {
+		return err
+	}
+	if _, err := os.Stat(proc + "/sys"); err == nil {
+		return fmt.Errorf("keep what runs in the tree from the kernel of this host: %w: unmount %s first", none, proc)
+	}
+	return start(nil) // there is none, and nobody can mount one
 }
 
 // nobody can read what everybody can, and write nothing.

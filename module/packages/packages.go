@@ -37,6 +37,8 @@ type Manager struct {
 	memory   *memory
 	// atRoot are the manager's own options for another root, which is put behind those that end in =. Without any it has none.
 	atRoot []string
+	// lively: scriptlets, or hooks, run in another root all the same.
+	lively bool
 	// What a transaction to install would touch is asked by ask, and read by read. Where nothing is offered, complete says
 	// whether that can be believed.
 	ask      []string

@@ -32,8 +32,8 @@ type viewpoint struct {
 	requests chan func(error)
 }
 
-// view sees a copy of the host.
-var view viewpoint
+// view sees a copy of the host; calm sees the host, but for a tree's /proc that cannot be written to.
+var view, calm viewpoint
 
 // noView says why there is no such thread.
 type noView struct{ error }
@@ -84,6 +84,27 @@ func inThrowawayView(root string, needed []string, f func() error) error {
 	return err
 }
 
+func enterCalm(proc string) error {
+	if err := privateMounts(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(proc, 0o555); err != nil { // #nosec G301 -- as it is everywhere
+		return err
+	}
+	return bindReadOnly("/proc", proc)
+}
+
+// privateMounts gives the thread mounts of its own.
+func privateMounts() error {
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("unshare mounts: %w", err)
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	return nil
+}
+
 func enterThrowawayView(root string, needed []string) error {
 	trees := slices.Clone(written)
 	if root != "/" {
@@ -103,11 +124,8 @@ func enterThrowawayView(root string, needed []string) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("unshare mounts: %w", err)
-	}
-	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
+	if err := privateMounts(); err != nil {
+		return err
 	}
 	if err := syscall.Mount("tmpfs", scratch, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=0700"); err != nil {
 		return fmt.Errorf("mount a tmpfs: %w", err)

@@ -126,6 +126,29 @@ func TestViewOfMounts(t *testing.T) {
 	}
 }
 
+// TestCalm: what runs in a tree cannot set what the kernel of this host holds.
+func TestCalm(t *testing.T) {
+	for _, m := range managers {
+		if m.atRoot != nil && !m.lively && !slices.ContainsFunc(m.atRoot, func(option string) bool { return strings.Contains(option, "script") }) {
+			t.Errorf("%s runs scriptlets in a tree", m.Name)
+		}
+	}
+	root := t.TempDir()
+	check(t, os.Mkdir(root+"/proc", 0o755))
+	m := Manager{Name: "zypper", program: "/bin/sh", root: root, lively: true, memory: &memory{}}
+	inMounts(t, func() {}) // or not at all
+	r, err := m.execute(t.Context(), false, time.Minute, "/bin/sh", "-c", `cat "$1/proc/self/comm"; echo x >"$1/proc/self/comm"; echo done >"$1/done"`, "sh", root)
+	if err != nil || !strings.HasPrefix(r.stdout, "cat\n") || !strings.Contains(r.stderr, "ead-only file system") {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := os.Stat(root + "/done"); err != nil {
+		t.Error("the tree cannot be written to")
+	}
+	if here, err := os.ReadDir(root + "/proc"); err != nil || len(here) > 0 {
+		t.Errorf("the host sees %v, %v", here, err)
+	}
+}
+
 // TestWithoutView: in a container, where the view cannot be had, nobody reads the database, and the manager itself is not asked.
 func TestWithoutView(t *testing.T) {
 	if os.Getenv("WITHOUT_VIEW") == "" {
@@ -159,6 +182,15 @@ func TestWithoutView(t *testing.T) {
 	m.ReadOnly = false
 	if r, err := m.query(t.Context(), "/bin/sh", "-c", "id -u"); err != nil || r.stdout != "0\n" {
 		t.Errorf("%+v, %v", r, err)
+	}
+	// Nor can anybody keep a tree's scriptlets from a /proc that is there.
+	m.root, m.lively = dir, true
+	if r, err := m.execute(t.Context(), false, time.Minute, "/bin/sh", "-c", "echo ran"); err != nil || r.stdout != "ran\n" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	check(t, os.MkdirAll(dir+"/proc/sys", 0o755))
+	if _, err := m.execute(t.Context(), false, time.Minute, "/bin/sh", "-c", "echo ran"); err == nil || !strings.Contains(err.Error(), "unmount "+dir+"/proc first") {
+		t.Errorf("it ran: %v", err)
 	}
 	// With the real one, where there is one.
 	if m, err = Find("/", []string{"apt"}, false); err == nil && m.Name == "apt" {

@@ -13,7 +13,7 @@ import (
 
 // zypper, whose exit codes zypper(8) documents.
 var zypper = Manager{
-	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, atRoot: rootOption,
+	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, atRoot: rootOption, lively: true,
 	ask: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, read: readZypper,
 	removal: Manager.rpmRemoval,
 	unasked: []string{"--userdata", zyppUserData},
