@@ -12,7 +12,7 @@ import (
 // pacman. The databases of what repositories offer are read as they lie: to fetch them anew without upgrading everything is
 // what Arch calls a partial upgrade.
 var pacman = Manager{
-	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, atRoot: []string{"--sysroot=", "--noscriptlet"}, lively: true,
+	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, atRoot: []string{"--sysroot="}, lively: true,
 	ask: []string{"--sync", "--print", "--print-format", "%n", "--noconfirm"}, read: readPacman, complete: Manager.pacmanComplete,
 	removal: Manager.pacmanRemoval,
 	unasked: []string{"--asdeps"},
