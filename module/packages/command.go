@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +41,11 @@ func (r result) lastLines() string {
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-4):], " | ")
+}
+
+// failure is that a manager did not do what it was told.
+func (r result) failure(manager string, args []string, name string) error {
+	return fmt.Errorf("%s %s %s: exit code %d: %s", manager, strings.Join(args, " "), name, r.code, r.lastLines())
 }
 
 // lineWith returns the first line that has a text in it, "" where none does.
@@ -87,12 +91,11 @@ func (m Manager) from(readOnly bool) starting {
 func (m Manager) calmly(start func(*syscall.Credential) error) error {
 	proc := m.under("/proc")
 	err := calm.do(func() error { return enterCalm(proc) }, func() error { return start(nil) })
-	var none noView
-	if !errors.As(err, &none) {
+	if !errors.Is(err, errNoView) {
 		return err
 	}
-	if _, err := os.Stat(proc + "/sys"); err == nil {
-		return fmt.Errorf("keep what runs in the tree from the kernel of this host: %w: unmount %s first", none, proc)
+	if filled(proc + "/sys") {
+		return fmt.Errorf("keep what runs in the tree from the kernel of this host: %w: unmount %s first", err, proc)
 	}
 	return start(nil) // there is none, and nobody can mount one
 }
@@ -104,8 +107,7 @@ var nobody = syscall.Credential{Uid: 65534, Gid: 65534}
 // what is asked here that is as good.
 func (m Manager) harmless(start func(*syscall.Credential) error) error {
 	err := m.from(m.ReadOnly)(start)
-	var none noView
-	if errors.As(err, &none) {
+	if errors.Is(err, errNoView) {
 		if asNobody := start(&nobody); asNobody != nil {
 			return fmt.Errorf("%w; as nobody: %w", err, asNobody)
 		}

@@ -53,12 +53,12 @@ func (m *Manager) elsewhere() string {
 		return ""
 	}
 	r, err := m.execute(context.Background(), false, queryDeadline, m.database.program, m.database.host...)
-	theirs := strings.TrimSpace(r.stdout)
-	if err != nil || r.code != 0 || theirs == "" {
-		return fmt.Sprintf("where %s of this host has its package database is not known: %v: %s", m.Name, err, r.lastLines())
+	if err != nil {
+		return fmt.Sprintf("where %s of this host has its package database is not known: %v", m.Name, err)
 	}
-	ours, err := os.Stat(m.under(m.place))
-	if other, otherErr := os.Stat(m.under(theirs)); err == nil && otherErr == nil && os.SameFile(ours, other) {
+	theirs := strings.TrimSpace(r.stdout)
+	ours, _ := os.Stat(m.under(m.place))
+	if other, err := os.Stat(m.under(theirs)); err == nil && os.SameFile(ours, other) {
 		return ""
 	}
 	return fmt.Sprintf("the package database of the tree lies in %s, where %s of this host does not look, but in %s", m.place, m.Name, theirs)

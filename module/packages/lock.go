@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// waitForLock waits until no other process has a lock of fcntl(2) on a file of the tree. The file is opened anew for each look:
+// waitForLock waits for what a lock of fcntl(2) on a file of the tree guards, until no other process has it. The file is opened anew for each look:
 // some delete it with the lock.
-func (m Manager) waitForLock(ctx context.Context, file string, until time.Time) error {
+func (m Manager) waitForLock(ctx context.Context, what, file string, until time.Time) error {
 	for ; ; time.Sleep(200 * time.Millisecond) {
 		holder, err := lockHolder(m.under(file))
 		if err != nil || holder == nil {
@@ -22,7 +22,7 @@ func (m Manager) waitForLock(ctx context.Context, file string, until time.Time) 
 			return err
 		}
 		if time.Now().After(until) {
-			return fmt.Errorf("process %d has held %s for %s: wait for it to end, or raise lock_timeout", holder.Pid, m.under(file), m.LockTimeout)
+			return fmt.Errorf("wait for %s: process %d has held %s for %s: wait for it to end, or raise lock_timeout", what, holder.Pid, m.under(file), m.LockTimeout)
 		}
 	}
 }

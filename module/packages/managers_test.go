@@ -31,7 +31,7 @@ var readings = []struct {
 		return all, nil
 	}},
 	{"zypper list", func(r result) (any, error) {
-		return []bool{readAutoInstalled(r.stdout, suse), readAutoInstalled(r.stdout, "ltrace"), readAutoInstalled(r.stdout, "")}, nil
+		return []bool{readAutoInstalled(r.stdout, suse), readAutoInstalled(r.stdout, "ltrace"), readAutoInstalled(r.stdout, "trace")}, nil
 	}},
 	{"zypper", func(r result) (any, error) { return readZypper(r) }},
 	{"apt states", func(r result) (any, error) {

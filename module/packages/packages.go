@@ -119,10 +119,20 @@ const queryDeadline = time.Minute
 // Names returns the names of all managers.
 func Names() []string {
 	names := make([]string, 0, len(managers))
-	for _, m := range managers {
-		names = append(names, m.Name)
+	for i := range managers {
+		names = append(names, managers[i].Name)
 	}
 	return names
+}
+
+// row returns a manager's row of the table, nil where it has none.
+func row(name string) *Manager {
+	for i := range managers {
+		if managers[i].Name == name {
+			return &managers[i]
+		}
+	}
+	return nil
 }
 
 // Find returns the first of the named managers that there is for the tree below a root, or none, and the database of what
@@ -131,9 +141,8 @@ func Names() []string {
 func Find(root string, names []string, expected bool) (Manager, error) {
 	found := Manager{Name: ptrace.None}
 	for _, name := range names {
-		i := slices.IndexFunc(managers, func(m Manager) bool { return m.Name == name })
-		if i >= 0 && executable(managers[i].program) && managers[i].database.usable(root) {
-			found = managers[i]
+		if m := row(name); m != nil && executable(m.program) && m.database.usable(root) {
+			found = *m
 			break
 		}
 	}
@@ -143,8 +152,8 @@ func Find(root string, names []string, expected bool) (Manager, error) {
 		}
 	}
 	if expected && found.database == nil {
-		for _, m := range managers {
-			if slices.Contains(names, m.Name) && executable(m.program) {
+		for _, name := range names {
+			if m := row(name); m != nil && executable(m.program) {
 				return found, fmt.Errorf("look for the package database of %s: none of %s is there", m.Name, strings.Join(m.database.files, ", "))
 			}
 		}
@@ -162,7 +171,8 @@ func (m Manager) String() string { return m.Name }
 
 // Is tells whether it is the named manager, though the host may be an image's.
 func (m Manager) Is(name string) bool {
-	return slices.ContainsFunc(managers, func(row Manager) bool { return row.Name == name && row.program == m.program })
+	named := row(name)
+	return named != nil && named.program == m.program
 }
 
 // Sealed says why no package can be installed or removed here, though there is a manager; "" where they can.
@@ -325,12 +335,13 @@ func (m Manager) Removal(ctx context.Context, name string) (removal ptrace.Remov
 // Install installs a package, and Remove removes it. They are done when the package database says so. What is put back, and a
 // person may have asked for, is noted as asked for again.
 func (m Manager) Install(ctx context.Context, name string) error {
+	args, mark := slices.Concat(m.unasked, m.install), m.mark
 	if slices.Contains(m.memory.wanted, name) {
-		return m.transact(ctx, m.install, name, true)
+		args, mark = m.install, nil
 	}
-	err := m.transact(ctx, slices.Concat(m.unasked, m.install), name, true)
+	err := m.transact(ctx, args, name, true)
 	var nevertheless *ptrace.DoneNevertheless
-	if m.mark == nil || err != nil && !errors.As(err, &nevertheless) {
+	if mark == nil || err != nil && !errors.As(err, &nevertheless) {
 		return err
 	}
 	return errors.Join(err, m.markInstalled(ctx, name))
@@ -340,7 +351,7 @@ func (m Manager) Install(ctx context.Context, name string) error {
 func (m Manager) markInstalled(ctx context.Context, name string) error {
 	r, err := m.run(ctx, false, transactionPatience, m.mark, name)
 	if err == nil && r.code != 0 {
-		err = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(m.mark), name), " "), r.code, r.lastLines())
+		err = r.failure(m.Name, m.mark, name)
 	}
 	if err != nil {
 		return &ptrace.DoneNevertheless{Cause: err}
@@ -380,7 +391,7 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 			return nil
 		}
 		if failure == nil {
-			failure = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(args), name), " "), r.code, r.lastLines())
+			failure = r.failure(m.Name, args, name)
 		} else {
 			attempt = attempts
 		}
@@ -407,8 +418,8 @@ func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args [
 	}
 	for until := time.Now().Add(m.LockTimeout); ; time.Sleep(500 * time.Millisecond) {
 		for _, file := range m.locks {
-			if err := m.waitForLock(ctx, file, until); err != nil {
-				return result{}, fmt.Errorf("wait for %s: %w", m.Name, err)
+			if err := m.waitForLock(ctx, m.Name, file, until); err != nil {
+				return result{}, err
 			}
 		}
 		r, err := m.execute(ctx, readOnly, patience(deadline), m.program, args...)

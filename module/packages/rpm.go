@@ -5,7 +5,6 @@ package packages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -135,8 +134,5 @@ func (m Manager) waitForDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := m.waitForLock(ctx, strings.TrimSpace(r.stdout), time.Now().Add(m.LockTimeout)); err != nil {
-		return fmt.Errorf("wait for the package database: %w", err)
-	}
-	return nil
+	return m.waitForLock(ctx, "the package database", strings.TrimSpace(r.stdout), time.Now().Add(m.LockTimeout))
 }

@@ -54,7 +54,7 @@ func TestTreeOfAnother(t *testing.T) {
 		"CentOS 9 in CentOS 9":     {host: classic, tree: classic},
 		"Debian's Fedora, by link": {host: classic, tree: sysimage, link: classic},
 		"Debian's, without a link": {host: classic, tree: sysimage, sealed: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in /var/lib/rpm"},
-		"nobody knows where":       {tree: sysimage, sealed: "where dnf5 of this host has its package database is not known: "},
+		"nobody knows where":       {tree: sysimage, sealed: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := rpmOfHost(t, c.host)
@@ -66,7 +66,7 @@ func TestTreeOfAnother(t *testing.T) {
 				check(t, os.Symlink("../.."+c.tree, root+c.link))
 			}
 			m, err := Find(root, []string{"dnf5"}, false)
-			if err != nil || m.Name != "dnf5" || m.sealed != c.sealed && (c.host != "" || !strings.HasPrefix(m.sealed, c.sealed)) {
+			if err != nil || m.Name != "dnf5" || m.sealed != c.sealed {
 				t.Fatalf("%s %q, %v", m, m.sealed, err)
 			}
 			m.LockTimeout = time.Second

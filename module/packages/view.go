@@ -35,10 +35,8 @@ type viewpoint struct {
 // view sees a copy of the host; calm sees the host, but for a tree's /proc that cannot be written to.
 var view, calm viewpoint
 
-// noView says why there is no such thread.
-type noView struct{ error }
-
-func (n noView) Unwrap() error { return n.error }
+// errNoView says that there can be no such thread.
+var errNoView = errors.New("there are no other mounts for it")
 
 // do runs f, which starts a program, on the thread.
 func (v *viewpoint) do(enter, f func() error) (err error) {
@@ -57,7 +55,7 @@ func (v *viewpoint) do(enter, f func() error) (err error) {
 	v.requests <- func(problem error) {
 		defer close(done)
 		if problem != nil {
-			err = noView{problem}
+			err = fmt.Errorf("%w: %w", errNoView, problem)
 			return
 		}
 		err = f()
@@ -77,8 +75,7 @@ func inThrowawayView(root string, needed []string, f func() error) error {
 		return f()
 	}
 	err := view.do(func() error { return enterThrowawayView(root, needed) }, f)
-	var none noView
-	if errors.As(err, &none) {
+	if errors.Is(err, errNoView) {
 		err = fmt.Errorf("ask the package manager without writing to the host: %w: %s", err, viewHint)
 	}
 	return err
@@ -88,9 +85,7 @@ func enterCalm(proc string) error {
 	if err := privateMounts(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(proc, 0o555); err != nil { // #nosec G301 -- as it is everywhere
-		return err
-	}
+	_ = syscall.Mkdir(proc, 0o555) // there already, as a rule
 	return bindReadOnly("/proc", proc)
 }
 
@@ -136,15 +131,14 @@ func enterThrowawayView(root string, needed []string) error {
 		return slices.Contains(trees, target) ||
 			slices.ContainsFunc(needed, func(file string) bool { return strings.HasPrefix(filepath.Join(root, file), target+"/") })
 	}
-	for _, m := range readMounts(string(mounts)) {
-		below := slices.ContainsFunc(trees, func(tree string) bool { return strings.HasPrefix(m.point, tree+"/") })
-		if below && (required(m.point) || !m.apart()) {
-			targets = append(targets, m.point)
+	readMounts(string(mounts), func(point, kind string) {
+		below := slices.ContainsFunc(trees, func(tree string) bool { return strings.HasPrefix(point, tree+"/") })
+		if below && (required(point) || !apart(kind)) && !slices.Contains(targets, point) {
+			targets = append(targets, point)
 		}
-	}
+	})
 	// All of them are made before one is in its place, where it hides what is below; the deepest come last.
 	slices.Sort(targets)
-	targets = slices.Compact(targets)
 	made := make([]string, len(targets)) // "" where there is nothing to see, or nobody will miss it
 	for i, target := range targets {
 		at := filepath.Join(scratch, strconv.Itoa(i))
@@ -186,7 +180,7 @@ func makeLayer(target, at string, directory bool) error {
 		}
 	}
 	if !directory {
-		if err := os.WriteFile(view, nil, 0o600); err != nil {
+		if err := syscall.Mknod(view, syscall.S_IFREG, 0); err != nil {
 			return err
 		}
 		return bindReadOnly(target, view)
@@ -215,30 +209,25 @@ func bindReadOnly(from, to string) error {
 	return nil
 }
 
-// mount is what is mounted, and what of it counts here.
-type mount struct{ point, kind string }
-
 // readMounts reads mountinfo, see proc(5): the mount point is the fifth field of a line, its type the first after a dash alone.
-func readMounts(content string) []mount {
-	var all []mount
+func readMounts(content string, found func(point, kind string)) {
 	for line := range strings.Lines(content) {
-		before, after, found := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		before, after, whole := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
 		fields := strings.Split(before, " ")
 		kind, _, _ := strings.Cut(after, " ")
-		if found && len(fields) > 4 {
-			all = append(all, mount{mountEscapes.Replace(fields[4]), kind})
+		if whole && len(fields) > 4 {
+			found(mountEscapes.Replace(fields[4]), kind)
 		}
 	}
-	return all
 }
 
 var mountEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
 // apart tells whether a file system holds nothing that a package manager looks for: the kernel's own, or one that may be out of
 // reach, which not even to look at is safe.
-func (m mount) apart() bool {
-	return strings.HasPrefix(m.kind, "fuse") || strings.HasPrefix(m.kind, "nfs") || slices.Contains([]string{
-		"proc", "sysfs", "cgroup", "cgroup2", "devtmpfs", "devpts", "mqueue", "bpf", "debugfs", "tracefs", "securityfs", "selinuxfs", "configfs",
-		"nsfs", "autofs", "rpc_pipefs", "binfmt_misc", "efivarfs", "hugetlbfs", "pstore", "cifs", "smb3", "ceph", "9p", "afs",
-	}, m.kind)
+func apart(kind string) bool {
+	return strings.HasPrefix(kind, "fuse") || strings.HasPrefix(kind, "nfs") || slices.Contains(strings.Fields(apartKinds), kind)
 }
+
+const apartKinds = "proc sysfs cgroup cgroup2 devtmpfs devpts mqueue bpf debugfs tracefs securityfs selinuxfs configfs nsfs autofs " +
+	"rpc_pipefs binfmt_misc efivarfs hugetlbfs pstore cifs smb3 ceph 9p afs"

@@ -113,10 +113,5 @@ func readHistory(content, name string) (asked, noted bool) {
 
 // readAutoInstalled tells whether a package is listed: a name on each line.
 func readAutoInstalled(content, name string) bool {
-	for line := range strings.Lines(content) {
-		if strings.TrimSpace(line) == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(strings.Split(content, "\n"), name)
 }
