@@ -125,7 +125,7 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 	return all, nil
 }
 
-func (m Manager) apkPackages() ([]apkPackage, error) {
+func (m *Manager) apkPackages() ([]apkPackage, error) {
 	content, err := os.ReadFile(m.under(apkInstalledFiles[0]))
 	if errors.Is(err, os.ErrNotExist) {
 		content, err = os.ReadFile(m.under(apkInstalledFiles[1]))
@@ -136,7 +136,7 @@ func (m Manager) apkPackages() ([]apkPackage, error) {
 	return readAPKInstalled(string(content))
 }
 
-func (m Manager) apkParagraphs() ([]paragraph, error) {
+func (m *Manager) apkParagraphs() ([]paragraph, error) {
 	all, err := m.apkPackages()
 	paragraphs := make([]paragraph, 0, len(all))
 	for _, p := range all {

@@ -65,7 +65,7 @@ func (m Manager) execute(ctx context.Context, readOnly bool, deadline time.Durat
 	if !readOnly && m.lively && m.root != "/" && program == m.program {
 		from = m.calmly
 	}
-	return m.begin(ctx, from, deadline, environment, program, args...)()
+	return begin(ctx, from, deadline, environment, program, args...)()
 }
 
 // starting starts a program in one way or another: start does it, on whichever thread, as whoever is given.
@@ -117,7 +117,7 @@ func (m Manager) harmless(start func(*syscall.Credential) error) error {
 }
 
 // begin starts a program as execute does, and returns what waits for its end.
-func (m Manager) begin(
+func begin(
 	ctx context.Context, from starting, deadline time.Duration, environment []string, program string, args ...string,
 ) func() (result, error) {
 	var p *process

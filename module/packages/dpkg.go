@@ -100,7 +100,7 @@ func dependencies(value string) []string {
 }
 
 // dpkgPackages reads the database.
-func (m Manager) dpkgPackages() ([]paragraph, error) {
+func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	m.memory.Lock()
 	defer m.memory.Unlock()
 	if m.memory.paragraphs != nil {

@@ -57,8 +57,7 @@ func (m *Manager) elsewhere() string {
 		return fmt.Sprintf("where %s of this host has its package database is not known: %v", m.Name, err)
 	}
 	theirs := strings.TrimSpace(r.stdout)
-	ours, _ := os.Stat(m.under(m.place))
-	if other, err := os.Stat(m.under(theirs)); err == nil && os.SameFile(ours, other) {
+	if same(m.under(m.place), m.under(theirs)) {
 		return ""
 	}
 	return fmt.Sprintf("the package database of the tree lies in %s, where %s of this host does not look, but in %s", m.place, m.Name, theirs)

@@ -12,7 +12,7 @@ import (
 
 // waitForLock waits for what a lock of fcntl(2) on a file of the tree guards, until no other process has it. The file is opened anew for each look:
 // some delete it with the lock.
-func (m Manager) waitForLock(ctx context.Context, what, file string, until time.Time) error {
+func (m *Manager) waitForLock(ctx context.Context, what, file string, until time.Time) error {
 	for ; ; time.Sleep(200 * time.Millisecond) {
 		holder, err := lockHolder(m.under(file))
 		if err != nil || holder == nil {

@@ -143,6 +143,9 @@ func Find(root string, names []string, expected bool) (Manager, error) {
 	for _, name := range names {
 		if m := row(name); m != nil && executable(m.program) && m.database.usable(root) {
 			found = *m
+			if successor := row(dnf5.Name); same(m.program, successor.program) {
+				found = *successor // which has taken the name of dnf, too
+			}
 			break
 		}
 	}
@@ -161,6 +164,12 @@ func Find(root string, names []string, expected bool) (Manager, error) {
 	found.root, found.memory = root, &memory{}
 	if d := found.database; root != "/" && d != nil && d.atPlace != "" {
 		found.place = filepath.Dir(d.there(root))
+		for _, file := range d.files {
+			if dir := filepath.Dir(file); filled(filepath.Join(root, file)) && !same(filepath.Join(root, dir), filepath.Join(root, found.place)) {
+				return found, fmt.Errorf("look for the package database below %s: one is in %s, another in %s: remove the one that is not the tree's",
+					root, found.place, dir)
+			}
+		}
 	}
 	found.seal()
 	return found, nil
@@ -172,7 +181,7 @@ func (m Manager) String() string { return m.Name }
 // Is tells whether it is the named manager, though the host may be an image's.
 func (m Manager) Is(name string) bool {
 	named := row(name)
-	return named != nil && named.program == m.program
+	return named != nil && (named.program == m.program || same(named.program, m.program))
 }
 
 // Sealed says why no package can be installed or removed here, though there is a manager; "" where they can.
@@ -193,6 +202,13 @@ func (d *database) there(root string) string {
 func executable(program string) bool {
 	info, err := os.Stat(program)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// same tells whether two names are one file's.
+func same(a, b string) bool {
+	one, _ := os.Stat(a)
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // filled tells whether there is a file with something in it, or a directory.
@@ -285,7 +301,7 @@ func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
 }
 
 // idle says why there is nobody to install or remove a package, "" where there is.
-func (m Manager) idle() string {
+func (m *Manager) idle() string {
 	if m.sealed == "" && m.program == "" {
 		return noManager
 	}
@@ -437,7 +453,7 @@ func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args [
 }
 
 // rootArgs returns what tells a program about another root, by options of its own.
-func (m Manager) rootArgs(options []string) []string {
+func (m *Manager) rootArgs(options []string) []string {
 	args := []string{}
 	if m.root == "/" {
 		return args
@@ -460,11 +476,11 @@ func (m Manager) query(ctx context.Context, program string, args ...string) (res
 
 func (m Manager) beginQuery(ctx context.Context, program string, args ...string) func() (result, error) {
 	args = slices.Concat(m.rootArgs(m.database.atRoot), m.placeArgs(), args)
-	return m.begin(ctx, m.harmless, queryDeadline, queryEnvironment, program, args...)
+	return begin(ctx, m.harmless, queryDeadline, queryEnvironment, program, args...)
 }
 
 // placeArgs returns what tells a program where the database lies, if it has to be told.
-func (m Manager) placeArgs() []string {
+func (m *Manager) placeArgs() []string {
 	if m.place == "" {
 		return nil
 	}
@@ -472,4 +488,4 @@ func (m Manager) placeArgs() []string {
 }
 
 // under returns where a file of the tree lies.
-func (m Manager) under(file string) string { return filepath.Join(m.root, file) }
+func (m *Manager) under(file string) string { return filepath.Join(m.root, file) }

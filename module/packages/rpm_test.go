@@ -116,3 +116,38 @@ func TestHostItself(t *testing.T) {
 		t.Error(words)
 	}
 }
+
+// TestTwoDatabases: rpm begins a new database wherever it looks for one. Which of two is the tree's, nobody can tell.
+func TestTwoDatabases(t *testing.T) {
+	rpmOfHost(t, "/usr/lib/sysimage/rpm")
+	root := t.TempDir()
+	for _, dir := range []string{"/usr/lib/sysimage/rpm", "/var/lib/rpm"} {
+		check(t, os.MkdirAll(root+dir, 0o755))
+		write(t, root+dir+"/rpmdb.sqlite", "database")
+	}
+	_, err := Find(root, []string{"dnf5"}, false)
+	want := "look for the package database below " + root + ": one is in /usr/lib/sysimage/rpm, another in /var/lib/rpm: remove the one that is not the tree's"
+	if err == nil || err.Error() != want {
+		t.Errorf(" got %v\nwant %s", err, want)
+	}
+}
+
+// TestSuccessor: where dnf is a link to dnf5, it is dnf5 that is driven, whichever name it has.
+func TestSuccessor(t *testing.T) {
+	rpmOfHost(t, "/var/lib/rpm")
+	root := t.TempDir()
+	check(t, os.MkdirAll(root+"/var/lib/rpm", 0o755))
+	write(t, root+"/var/lib/rpm/rpmdb.sqlite", "database")
+	before := managers[1]
+	t.Cleanup(func() { managers[1] = before })
+	managers[1].program = t.TempDir() + "/dnf"
+	check(t, os.WriteFile(managers[1].program, nil, 0o700))
+	if m, err := Find(root, []string{"dnf"}, false); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
+		t.Errorf("%s, %v", m, err)
+	}
+	check(t, os.Remove(managers[1].program))
+	check(t, os.Symlink(managers[0].program, managers[1].program))
+	if m, err := Find(root, []string{"dnf"}, false); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
+		t.Errorf("%s, %v", m, err)
+	}
+}
