@@ -36,7 +36,7 @@ type viewpoint struct {
 var view, calm viewpoint
 
 // errNoView says that there can be no such thread.
-var errNoView = errors.New("there are no other mounts for it")
+var errNoView = errors.New("it can have no mounts of its own")
 
 // do runs f, which starts a program, on the thread.
 func (v *viewpoint) do(enter, f func() error) (err error) {
