@@ -35,7 +35,7 @@ func alpmEntry(directory string) (Installed, bool) {
 	return Installed{directory[:version], directory[version+1:]}, true
 }
 
-func (m Manager) alpmEntries() ([]string, error) {
+func (m *Manager) alpmEntries() ([]string, error) {
 	directory, err := os.Open(m.under(alpmLocal))
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func readDesc(content string) map[string][]string {
 	return lists
 }
 
-func (m Manager) alpmDesc(entry string) (map[string][]string, error) {
+func (m *Manager) alpmDesc(entry string) (map[string][]string, error) {
 	content, err := os.ReadFile(m.under(alpmLocal + "/" + entry + "/desc"))
 	return readDesc(string(content)), err
 }

@@ -13,11 +13,12 @@ import (
 
 // apk, Alpine's, by apk(8). What it installs by name is in its world: what a person asked for.
 var apk = Manager{
-	Name: "apk", program: apkProgram, database: &apkDatabase, atRoot: rootOption,
-	ask: []string{"add", "--simulate", "--no-progress", "--no-interactive"}, read: readAPK,
+	Name: "apk", program: apkProgram, database: &apkDatabase, atRoot: []string{"--root=", "--no-scripts"},
+	// It asks nothing of whoever has no terminal. That it is not to ask it can only be told since 2.12.11.
+	ask: []string{"add", "--simulate", "--no-progress"}, read: readAPK,
 	removal: Manager.apkRemoval,
-	install: []string{"add", "--no-progress", "--no-interactive"},
-	remove:  []string{"del", "--no-progress", "--no-interactive"},
+	install: []string{"add", "--no-progress"},
+	remove:  []string{"del", "--no-progress"},
 	busy: func(r result) bool {
 		return r.code != 0 && strings.Contains(r.stderr+r.stdout, "Unable to lock database")
 	},
@@ -56,7 +57,7 @@ func readAPK(r result) ([]string, error) {
 
 // apkRemoval returns the other packages that a removal would touch, or keep it.
 func (m Manager) apkRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"del", "--simulate", "--no-progress", "--no-interactive"}, name)
+	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"del", "--simulate", "--no-progress"}, name)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 	return all, nil
 }
 
-func (m Manager) apkPackages() ([]apkPackage, error) {
+func (m *Manager) apkPackages() ([]apkPackage, error) {
 	content, err := os.ReadFile(m.under(apkInstalledFiles[0]))
 	if errors.Is(err, os.ErrNotExist) {
 		content, err = os.ReadFile(m.under(apkInstalledFiles[1]))
@@ -135,7 +136,7 @@ func (m Manager) apkPackages() ([]apkPackage, error) {
 	return readAPKInstalled(string(content))
 }
 
-func (m Manager) apkParagraphs() ([]paragraph, error) {
+func (m *Manager) apkParagraphs() ([]paragraph, error) {
 	all, err := m.apkPackages()
 	paragraphs := make([]paragraph, 0, len(all))
 	for _, p := range all {

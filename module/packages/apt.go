@@ -17,7 +17,8 @@ var apt = Manager{
 	Name: "apt", program: "/usr/bin/apt-get", database: &dpkgDatabase,
 	ask: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, read: readAPT, complete: Manager.aptComplete,
 	removal: Manager.aptRemoval,
-	install: append([]string{"install", "--no-install-recommends", "--no-remove", "--mark-auto"}, aptUnattended...),
+	unasked: []string{"--mark-auto"},
+	install: append([]string{"install", "--no-install-recommends", "--no-remove"}, aptUnattended...),
 	remove:  append([]string{"remove", "--no-auto-remove"}, aptUnattended...),
 	asked:   Manager.aptAsked,
 	busy: func(r result) bool {

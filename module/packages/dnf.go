@@ -21,6 +21,12 @@ var (
 		remove:  []string{"remove", "--assumeyes", "--no-autoremove"},
 		mark:    []string{"mark", "--assumeyes", "weak"},
 		asked:   Manager.dnf5Asked,
+		// Up to 5.3 a transaction fails at once where another one has the first; since 5.4 every command waits for the second.
+		locks: []string{"/run/dnf/rpmtransaction.lock", "/var/lib/dnf/system-repo.lock"},
+		// dnf5's own words, and rpm's.
+		busy: func(r result) bool {
+			return r.code != 0 && strings.Contains(r.stdout+r.stderr, " transaction lock")
+		},
 	}
 	dnf = Manager{
 		Name: "dnf", program: "/usr/bin/dnf", database: &rpmDatabase, atRoot: dnfRoot,
@@ -50,9 +56,15 @@ func readDNF(r result) ([]string, error) {
 	if !summarised {
 		said := r.stdout + "\n" + r.stderr
 		// With skip_if_unavailable such a repository is passed over, and what it offers nobody knows.
-		for _, words := range []string{"Failed to download metadata", ">>> "} {
+		for _, words := range []string{"Failed to download metadata", "Failed to synchronize cache for repo", ">>> "} {
 			if line := lineWith(said, words); line != "" {
 				return nil, errors.New(strings.TrimPrefix(line, ">>> "))
+			}
+		}
+		// The words of dnf, and of dnf5.
+		for _, words := range []string{"All matches were filtered out by ", " matches only excluded packages"} {
+			if line := lineWith(said, words); line != "" {
+				return nil, errors.New("excluded by the configuration: " + line)
 			}
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {

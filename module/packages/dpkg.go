@@ -100,7 +100,7 @@ func dependencies(value string) []string {
 }
 
 // dpkgPackages reads the database.
-func (m Manager) dpkgPackages() ([]paragraph, error) {
+func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	m.memory.Lock()
 	defer m.memory.Unlock()
 	if m.memory.paragraphs != nil {
@@ -178,7 +178,8 @@ func (m Manager) dpkgOwners(ctx context.Context, files []string) (map[string]str
 	return owners, readSearch(r, searched, owners)
 }
 
-// readSearch adds what dpkg-query found: packages, a colon, and the file. It complains about each that nobody owns.
+// readSearch adds what dpkg-query found: packages, with their architecture where it matters, a colon, and the file. It complains
+// about each that nobody owns. A diversion owns nothing.
 func readSearch(r result, files []string, owners map[string]string) error {
 	for line := range strings.Lines(r.stderr) {
 		if !strings.HasPrefix(line, "dpkg-query: no path found matching pattern ") {
@@ -187,8 +188,8 @@ func readSearch(r result, files []string, owners map[string]string) error {
 	}
 	for line := range strings.Lines(r.stdout) {
 		names, file, found := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if found && slices.Contains(files, file) && !strings.HasPrefix(names, "diversion by") {
-			owners[file], _, _ = strings.Cut(names, ",")
+		if found && slices.Contains(files, file) && !strings.HasPrefix(names, "diversion by") && !strings.HasPrefix(names, "local diversion") {
+			owners[file] = names[:strings.IndexAny(names+",", ",:")]
 		}
 	}
 	return nil

@@ -114,8 +114,13 @@ func TestReadDpkg(t *testing.T) {
 		t.Errorf("not changed: %t, %v", same, err)
 	}
 	owners := map[string]string{}
-	r := result{stdout: "diversion by x from: /lib/a\nsystemd, other: /lib/b\nz: /lib/c\n", stderr: "dpkg-query: no path found matching pattern /lib/a\n", code: 1}
-	if err := readSearch(r, []string{"/lib/a", "/lib/b"}, owners); err != nil || fmt.Sprint(owners) != "map[/lib/b:systemd]" {
+	r := result{
+		stdout: "diversion by x from: /lib/a\ndiversion by x to: /lib/a.x\nlocal diversion from: /lib/e\nlocal diversion to: /lib/e.distrib\n" +
+			"systemd, other: /lib/b\nz: /lib/c\nlibc6:amd64, libc6:i386: /lib/d\n",
+		stderr: "dpkg-query: no path found matching pattern /lib/a\n", code: 1,
+	}
+	files := []string{"/lib/a", "/lib/a.x", "/lib/b", "/lib/d", "/lib/e", "/lib/e.distrib"}
+	if err := readSearch(r, files, owners); err != nil || fmt.Sprint(owners) != "map[/lib/b:systemd /lib/d:libc6]" {
 		t.Errorf("owners %v, %v", owners, err)
 	}
 	r.stderr = "dpkg-query: error: cannot read the info directory\n"

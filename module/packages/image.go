@@ -3,7 +3,10 @@
 package packages
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -22,6 +25,8 @@ const snapshotter = "/usr/sbin/transactional-update"
 
 // seal says whether, and why, no package can be changed in the tree. Its database still can be asked.
 func (m *Manager) seal() {
+	m.sealed = m.elsewhere()
+	m.astray = m.sealed != ""
 	for _, host := range imageHosts {
 		if _, err := os.Stat(m.under(host.file)); err == nil && (host.also == "" || executable(m.under(host.also))) {
 			m.Name, m.sealed = host.name, host.why
@@ -33,12 +38,29 @@ func (m *Manager) seal() {
 	case sealed && executable(m.under(snapshotter)):
 		m.Name = "transactional-update"
 		m.sealed = "/usr is read-only here and changes in a new snapshot only (transactional-update), for the next boot"
-	case m.program == "":
+	case m.program == "" || m.astray:
 	case sealed:
 		m.sealed = "/usr is mounted read-only"
 	case m.root != "/" && m.atRoot == nil:
 		m.sealed = m.Name + " has no option for another root"
 	}
+}
+
+// elsewhere says that this host's package manager has its database in another directory than the tree, "" where it has not. There
+// it would begin a new one, in which nothing is installed.
+func (m *Manager) elsewhere() string {
+	if m.place == "" || m.program == "" {
+		return ""
+	}
+	r, err := m.execute(context.Background(), false, queryDeadline, m.database.program, m.database.host...)
+	if err != nil {
+		return fmt.Sprintf("where %s of this host has its package database is not known: %v", m.Name, err)
+	}
+	theirs := strings.TrimSpace(r.stdout)
+	if same(m.under(m.place), m.under(theirs)) {
+		return ""
+	}
+	return fmt.Sprintf("the package database of the tree lies in %s, where %s of this host does not look, but in %s", m.place, m.Name, theirs)
 }
 
 // readOnlyFileSystem tells whether a file system is mounted read-only, which statfs(2) says. Where it cannot be asked, it is

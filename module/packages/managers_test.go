@@ -23,7 +23,15 @@ var readings = []struct {
 	read   func(result) (any, error)
 }{
 	{"zypper history", func(r result) (any, error) {
-		return []bool{readHistory(r.stdout, suse), readHistory(r.stdout, "gdb"), readHistory(r.stdout, "none")}, nil
+		var all [3]string
+		for i, name := range []string{suse, "gdb", "ltrace"} {
+			asked, noted := readHistory(r.stdout, name)
+			all[i] = fmt.Sprint(asked, noted)
+		}
+		return all, nil
+	}},
+	{"zypper list", func(r result) (any, error) {
+		return []bool{readAutoInstalled(r.stdout, suse), readAutoInstalled(r.stdout, "ltrace"), readAutoInstalled(r.stdout, "trace")}, nil
 	}},
 	{"zypper", func(r result) (any, error) { return readZypper(r) }},
 	{"apt states", func(r result) (any, error) {
@@ -80,7 +88,10 @@ func TestReadManagers(t *testing.T) {
 		"zypper with others":                "[" + suse + " requirer]",
 		"zypper not offered":                "not offered",
 		"zypper installed already":          "Nothing to do.",
-		"zypper history":                    "[false true false]",
+		"zypper history":                    "[false true true true false false]",
+		"zypper history after an upgrade":   "[false true true true false false]",
+		"zypper history after a removal":    "[true true false false false false]",
+		"zypper list of dependencies":       "[false true false]",
 		"zypper repository out of reach":    "Repository 'lab' is invalid.",
 		"apt offered":                       "[" + site + "]",
 		"apt capability":                    "[" + site + "]",

@@ -32,9 +32,13 @@ type Manager struct {
 	root     string // of the tree it is about, absolute
 	program  string // absolute: no PATH decides what runs as root
 	database *database
+	place    string // where in the tree the database lies, "" where its program knows
+	astray   bool   // the manager would look for the database elsewhere
 	memory   *memory
 	// atRoot are the manager's own options for another root, which is put behind those that end in =. Without any it has none.
 	atRoot []string
+	// lively: scriptlets, or hooks, run in another root all the same.
+	lively bool
 	// What a transaction to install would touch is asked by ask, and read by read. Where nothing is offered, complete says
 	// whether that can be believed.
 	ask      []string
@@ -42,10 +46,13 @@ type Manager struct {
 	complete func(Manager, context.Context) error
 	// removal returns what a removal would take along.
 	removal func(Manager, context.Context, string) ([]string, error)
-	// install and remove are done; then mark, where install alone would make the package one that a person asked for.
-	install, remove, mark []string
+	// install and remove are done; then mark, where install alone would make the package one that a person asked for. Where install
+	// can say itself that nobody did, unasked says so.
+	install, remove, mark, unasked []string
 	// asked tells whether a person asked for an installed package. Without it that is not known, and nobody did.
 	asked func(Manager, context.Context, string) (bool, error)
+	// locks are files with a lock of fcntl(2) that the manager does not wait for, or waits for without end.
+	locks []string
 	// busy tells from an answer that somebody else is using the manager; fine, besides 0, are exit codes of success.
 	busy func(result) bool
 	fine []int
@@ -55,9 +62,10 @@ type Manager struct {
 type database struct {
 	// files: where one of them is there, and not empty, the database is in use.
 	files []string
-	// program is what must be there to ask it, and atRoot its options for another root.
-	program string
-	atRoot  []string
+	// program is what must be there to ask it, and atRoot its options for another root. Where it looks for the database in there is
+	// what host evaluates to on this host; atPlace is the option for another directory. Without them it is the same everywhere.
+	program, atPlace string
+	atRoot, host     []string
 
 	// installed begins to ask, and returns what waits for the answer.
 	installed func(Manager, context.Context, []string) func() ([]Installed, error)
@@ -68,10 +76,12 @@ type database struct {
 	wait func(Manager, context.Context) error
 }
 
-// memory is what was read of a database, until a transaction changes it.
+// memory is what was read of a database, until a transaction changes it, and which of the packages that were removed a person
+// may have asked for.
 type memory struct {
 	sync.Mutex
 	paragraphs []paragraph
+	wanted     []string
 }
 
 func (m *memory) forget() {
@@ -109,10 +119,20 @@ const queryDeadline = time.Minute
 // Names returns the names of all managers.
 func Names() []string {
 	names := make([]string, 0, len(managers))
-	for _, m := range managers {
-		names = append(names, m.Name)
+	for i := range managers {
+		names = append(names, managers[i].Name)
 	}
 	return names
+}
+
+// row returns a manager's row of the table, nil where it has none.
+func row(name string) *Manager {
+	for i := range managers {
+		if managers[i].Name == name {
+			return &managers[i]
+		}
+	}
+	return nil
 }
 
 // Find returns the first of the named managers that there is for the tree below a root, or none, and the database of what
@@ -121,9 +141,11 @@ func Names() []string {
 func Find(root string, names []string, expected bool) (Manager, error) {
 	found := Manager{Name: ptrace.None}
 	for _, name := range names {
-		i := slices.IndexFunc(managers, func(m Manager) bool { return m.Name == name })
-		if i >= 0 && executable(managers[i].program) && managers[i].database.usable(root) {
-			found = managers[i]
+		if m := row(name); m != nil && executable(m.program) && m.database.usable(root) {
+			found = *m
+			if successor := row(dnf5.Name); same(m.program, successor.program) {
+				found = *successor // which has taken the name of dnf, too
+			}
 			break
 		}
 	}
@@ -133,13 +155,22 @@ func Find(root string, names []string, expected bool) (Manager, error) {
 		}
 	}
 	if expected && found.database == nil {
-		for _, m := range managers {
-			if slices.Contains(names, m.Name) && executable(m.program) {
+		for _, name := range names {
+			if m := row(name); m != nil && executable(m.program) {
 				return found, fmt.Errorf("look for the package database of %s: none of %s is there", m.Name, strings.Join(m.database.files, ", "))
 			}
 		}
 	}
 	found.root, found.memory = root, &memory{}
+	if d := found.database; root != "/" && d != nil && d.atPlace != "" {
+		found.place = filepath.Dir(d.there(root))
+		for _, file := range d.files {
+			if dir := filepath.Dir(file); filled(filepath.Join(root, file)) && !same(filepath.Join(root, dir), filepath.Join(root, found.place)) {
+				return found, fmt.Errorf("look for the package database below %s: one is in %s, another in %s: remove the one that is not the tree's",
+					root, found.place, dir)
+			}
+		}
+	}
 	found.seal()
 	return found, nil
 }
@@ -149,20 +180,35 @@ func (m Manager) String() string { return m.Name }
 
 // Is tells whether it is the named manager, though the host may be an image's.
 func (m Manager) Is(name string) bool {
-	return slices.ContainsFunc(managers, func(row Manager) bool { return row.Name == name && row.program == m.program })
+	named := row(name)
+	return named != nil && (named.program == m.program || same(named.program, m.program))
 }
 
 // Sealed says why no package can be installed or removed here, though there is a manager; "" where they can.
 func (m Manager) Sealed() string { return m.sealed }
 
-func (d *database) usable(root string) bool {
-	return executable(d.program) &&
-		slices.ContainsFunc(d.files, func(file string) bool { return filled(filepath.Join(root, file)) })
+func (d *database) usable(root string) bool { return executable(d.program) && d.there(root) != "" }
+
+// there returns which of the files of a database is there, "" where none is.
+func (d *database) there(root string) string {
+	for _, file := range d.files {
+		if filled(filepath.Join(root, file)) {
+			return file
+		}
+	}
+	return ""
 }
 
 func executable(program string) bool {
 	info, err := os.Stat(program)
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
+}
+
+// same tells whether two names are one file's.
+func same(a, b string) bool {
+	one, _ := os.Stat(a)
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // filled tells whether there is a file with something in it, or a directory.
@@ -227,14 +273,17 @@ func (m Manager) Requirers(ctx context.Context, names []string) (map[string][]st
 	return m.database.requirers(m, ctx, names)
 }
 
+// noManager is the cause where packages are left alone.
+const noManager = "no package manager of this host can be used"
+
 // errNotOffered is the answer that no repository has what was asked for.
 var errNotOffered = errors.New("not offered")
 
 // Offer asks what the repositories offer under any of the names, the first that they do. It never fails: a question
 // without an answer is told as its cause.
 func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
-	if m.sealed != "" {
-		return ptrace.Offer{Cause: m.sealed}
+	if cause := m.idle(); cause != "" {
+		return ptrace.Offer{Cause: cause}
 	}
 	for _, name := range names {
 		touched, err := m.touched(ctx, name)
@@ -249,6 +298,14 @@ func (m Manager) Offer(ctx context.Context, names []string) ptrace.Offer {
 		return ptrace.Offer{Package: offered, With: slices.DeleteFunc(touched, func(n string) bool { return n == offered })}
 	}
 	return ptrace.Offer{}
+}
+
+// idle says why there is nobody to install or remove a package, "" where there is.
+func (m *Manager) idle() string {
+	if m.sealed == "" && m.program == "" {
+		return noManager
+	}
+	return m.sealed
 }
 
 // touched returns the names of all packages that an installation would touch.
@@ -266,29 +323,41 @@ func (m Manager) touched(ctx context.Context, name string) ([]string, error) {
 	return touched, err
 }
 
-// Removal asks what removing a package would take along, and whether a person asked for it. Like Offer it never fails.
-func (m Manager) Removal(ctx context.Context, name string) ptrace.Removal {
-	if m.sealed != "" {
-		return ptrace.Removal{Cause: m.sealed}
+// Removal asks whether a person asked for a package, which the notes tell also where nothing can be removed, and what removing
+// it would take along. Like Offer it never fails.
+func (m Manager) Removal(ctx context.Context, name string) (removal ptrace.Removal) {
+	if m.asked != nil {
+		var err error
+		if removal.Asked, err = m.asked(m, ctx, name); err != nil {
+			removal.Unknown = true
+			removal.Cause = fmt.Sprintf("ask why %s is installed: %v", name, err)
+		}
+	}
+	if cause := m.idle(); cause != "" {
+		removal.Cause = cause
+	}
+	if removal.Cause != "" {
+		return removal
 	}
 	with, err := m.removal(m, ctx, name)
 	if err != nil {
-		return ptrace.Removal{Cause: fmt.Sprintf("%s remove %s: %v", m.Name, name, err)}
+		removal.Cause = fmt.Sprintf("%s remove %s: %v", m.Name, name, err)
+		return removal
 	}
-	removal := ptrace.Removal{With: with}
-	if m.asked != nil {
-		if removal.Asked, err = m.asked(m, ctx, name); err != nil {
-			return ptrace.Removal{Cause: fmt.Sprintf("ask why %s is installed: %v", name, err)}
-		}
-	}
+	removal.With = with
 	return removal
 }
 
-// Install installs a package, and Remove removes it. They are done when the package database says so.
+// Install installs a package, and Remove removes it. They are done when the package database says so. What is put back, and a
+// person may have asked for, is noted as asked for again.
 func (m Manager) Install(ctx context.Context, name string) error {
-	err := m.transact(ctx, m.install, name, true)
+	args, mark := slices.Concat(m.unasked, m.install), m.mark
+	if slices.Contains(m.memory.wanted, name) {
+		args, mark = m.install, nil
+	}
+	err := m.transact(ctx, args, name, true)
 	var nevertheless *ptrace.DoneNevertheless
-	if m.mark == nil || err != nil && !errors.As(err, &nevertheless) {
+	if mark == nil || err != nil && !errors.As(err, &nevertheless) {
 		return err
 	}
 	return errors.Join(err, m.markInstalled(ctx, name))
@@ -298,7 +367,7 @@ func (m Manager) Install(ctx context.Context, name string) error {
 func (m Manager) markInstalled(ctx context.Context, name string) error {
 	r, err := m.run(ctx, false, transactionPatience, m.mark, name)
 	if err == nil && r.code != 0 {
-		err = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(m.mark), name), " "), r.code, r.lastLines())
+		err = r.failure(m.Name, m.mark, name)
 	}
 	if err != nil {
 		return &ptrace.DoneNevertheless{Cause: err}
@@ -308,10 +377,18 @@ func (m Manager) markInstalled(ctx context.Context, name string) error {
 
 // Remove is the opposite of Install.
 func (m Manager) Remove(ctx context.Context, name string) error {
+	if m.asked != nil && m.idle() == "" {
+		if asked, err := m.asked(m, ctx, name); asked || err != nil {
+			m.memory.wanted = append(m.memory.wanted, name)
+		}
+	}
 	return m.transact(ctx, m.remove, name, false)
 }
 
 func (m Manager) transact(ctx context.Context, args []string, name string, want bool) error {
+	if cause := m.idle(); cause != "" {
+		return errors.New(cause)
+	}
 	for attempt := 1; ; attempt++ {
 		if m.database.wait != nil {
 			if err := m.database.wait(m, ctx); err != nil {
@@ -330,7 +407,7 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 			return nil
 		}
 		if failure == nil {
-			failure = fmt.Errorf("%s %s: exit code %d: %s", m.Name, strings.Join(append(slices.Clone(args), name), " "), r.code, r.lastLines())
+			failure = r.failure(m.Name, args, name)
 		} else {
 			attempt = attempts
 		}
@@ -346,13 +423,21 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 
 const attempts = 2
 
-// run runs the manager, and again for as long as it says that somebody else is using it.
+// run runs the manager when nobody has its locks, and again for as long as it says that somebody else is using it.
 func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args []string, name string) (result, error) {
+	if m.astray {
+		return result{}, errors.New(m.sealed)
+	}
 	args = append(m.rootArgs(m.atRoot), args...)
 	if name != "" {
 		args = append(args, name)
 	}
 	for until := time.Now().Add(m.LockTimeout); ; time.Sleep(500 * time.Millisecond) {
+		for _, file := range m.locks {
+			if err := m.waitForLock(ctx, m.Name, file, until); err != nil {
+				return result{}, err
+			}
+		}
 		r, err := m.execute(ctx, readOnly, patience(deadline), m.program, args...)
 		if err != nil || m.busy == nil || !m.busy(r) {
 			return r, err
@@ -368,7 +453,7 @@ func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args [
 }
 
 // rootArgs returns what tells a program about another root, by options of its own.
-func (m Manager) rootArgs(options []string) []string {
+func (m *Manager) rootArgs(options []string) []string {
 	args := []string{}
 	if m.root == "/" {
 		return args
@@ -390,8 +475,17 @@ func (m Manager) query(ctx context.Context, program string, args ...string) (res
 }
 
 func (m Manager) beginQuery(ctx context.Context, program string, args ...string) func() (result, error) {
-	return m.begin(ctx, m.ReadOnly, queryDeadline, queryEnvironment, program, append(m.rootArgs(m.database.atRoot), args...)...)
+	args = slices.Concat(m.rootArgs(m.database.atRoot), m.placeArgs(), args)
+	return begin(ctx, m.harmless, queryDeadline, queryEnvironment, program, args...)
+}
+
+// placeArgs returns what tells a program where the database lies, if it has to be told.
+func (m *Manager) placeArgs() []string {
+	if m.place == "" {
+		return nil
+	}
+	return []string{m.database.atPlace + m.place}
 }
 
 // under returns where a file of the tree lies.
-func (m Manager) under(file string) string { return filepath.Join(m.root, file) }
+func (m *Manager) under(file string) string { return filepath.Join(m.root, file) }

@@ -12,10 +12,11 @@ import (
 // pacman. The databases of what repositories offer are read as they lie: to fetch them anew without upgrading everything is
 // what Arch calls a partial upgrade.
 var pacman = Manager{
-	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, atRoot: []string{"--sysroot="},
+	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, atRoot: []string{"--sysroot="}, lively: true,
 	ask: []string{"--sync", "--print", "--print-format", "%n", "--noconfirm"}, read: readPacman, complete: Manager.pacmanComplete,
 	removal: Manager.pacmanRemoval,
-	install: []string{"--sync", "--noconfirm", "--noprogressbar", "--needed", "--asdeps"},
+	unasked: []string{"--asdeps"},
+	install: []string{"--sync", "--noconfirm", "--noprogressbar", "--needed"},
 	remove:  []string{"--remove", "--noconfirm", "--noprogressbar"},
 	asked:   Manager.pacmanAsked,
 	busy:    func(r result) bool { return r.code != 0 && strings.Contains(r.stderr, "unable to lock database") },

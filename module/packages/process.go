@@ -33,8 +33,8 @@ const lull = 20 * time.Millisecond
 var grace = 10 * time.Second
 
 // start starts a program with the environment alone, nothing to read, and / as its directory. It has its own group, so that
-// what it starts can be ended with it.
-func start(program string, args, environment []string) (*process, error) {
+// what it starts can be ended with it. Somebody else than us can be who runs it.
+func start(program string, args, environment []string, who *syscall.Credential) (*process, error) {
 	p := &process{began: time.Now()}
 	var theirs [2]int
 	null, err := syscall.Open(os.DevNull, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
@@ -56,7 +56,7 @@ func start(program string, args, environment []string) (*process, error) {
 		Dir:   "/",
 		Env:   environment,
 		Files: []uintptr{uintptr(null), uintptr(theirs[0]), uintptr(theirs[1])},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
+		Sys:   &syscall.SysProcAttr{Setpgid: true, Credential: who},
 	})
 	if err != nil {
 		p.close(len(p.pipes))

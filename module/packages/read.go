@@ -58,6 +58,8 @@ func readOwners(r result, files []string) (map[string]string, error) {
 		return nil, err
 	}
 	lines := strings.Split(strings.TrimSuffix(r.stdout+r.stderr, "\n"), "\n")
+	// An old kind of database is read with a warning.
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "warning: ") })
 	if len(lines) != len(files) {
 		return nil, errOwners
 	}

@@ -5,13 +5,10 @@ package packages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,7 +20,7 @@ var rpmDatabase = database{
 		"/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite",
 		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
 	},
-	program: rpmProgram, atRoot: rootOption,
+	program: rpmProgram, atRoot: rootOption, atPlace: "--dbpath=", host: []string{"--eval", "%{_dbpath}"},
 	installed: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
 	wait: Manager.waitForDatabase,
 }
@@ -37,7 +34,7 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Ins
 		hclog.FromContext(ctx).Debug("the rpm database is as it was when it was asked", "answer", k.file)
 		return func() ([]Installed, error) { return found, nil }
 	}
-	wait := m.beginQuery(ctx, rpmProgram, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	wait := m.beginQuery(ctx, m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
 	return func() ([]Installed, error) {
 		r, err := wait()
 		if err != nil {
@@ -53,7 +50,7 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Ins
 
 // rpmOwners returns the package of each of the files that has one, changed or not.
 func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
-	r, err := m.query(ctx, rpmProgram, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
+	r, err := m.query(ctx, m.database.program, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +60,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 	}
 	owners = map[string]string{}
 	for _, file := range files {
-		r, err := m.query(ctx, rpmProgram, "-qf", "--qf", `%{NAME}\n`, "--", file)
+		r, err := m.query(ctx, m.database.program, "-qf", "--qf", `%{NAME}\n`, "--", file)
 		if err != nil {
 			return nil, err
 		}
@@ -79,7 +76,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 
 // rpmUnchanged tells whether a package's file has the content that it came with.
 func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
-	r, err := m.query(ctx, rpmProgram, "-V", "--nodeps", "--noscripts", "--", owner)
+	r, err := m.query(ctx, m.database.program, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
 		return false, err
 	}
@@ -107,7 +104,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 		for capability := range provider {
 			args = append(args, capability)
 		}
-		r, err := m.query(ctx, rpmProgram, args...)
+		r, err := m.query(ctx, m.database.program, args...)
 		if err != nil {
 			return nil, err
 		}
@@ -124,7 +121,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 // rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than
 // the package manager: it is exact, quick, and needs no repository.
 func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.query(ctx, rpmProgram, "-e", "--test", "--", name)
+	r, err := m.query(ctx, m.database.program, "-e", "--test", "--", name)
 	if err != nil {
 		return nil, err
 	}
@@ -133,26 +130,9 @@ func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) 
 
 // waitForDatabase waits until no other process holds rpm's transaction lock. dnf5 would fail at once, without saying why.
 func (m Manager) waitForDatabase(ctx context.Context) error {
-	r, err := m.execute(ctx, false, queryDeadline, rpmProgram, "--eval", "%{_rpmlock_path}")
+	r, err := m.execute(ctx, false, queryDeadline, m.database.program, append(m.placeArgs(), "--eval", "%{_rpmlock_path}")...)
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(m.under(strings.TrimSpace(r.stdout)))
-	if err != nil {
-		return nil // nobody has made the lock yet; if it is something else, the manager will say so
-	}
-	defer f.Close() //nolint:errcheck // only looked at
-	for deadline := time.Now().Add(m.LockTimeout); ; time.Sleep(200 * time.Millisecond) {
-		lock := syscall.Flock_t{Type: syscall.F_WRLCK}
-		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil || lock.Type == syscall.F_UNLCK {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("wait for the package database: process %d has held %s for %s: wait for it to end, or raise lock_timeout",
-				lock.Pid, f.Name(), m.LockTimeout)
-		}
-	}
+	return m.waitForLock(ctx, "the package database", strings.TrimSpace(r.stdout), time.Now().Add(m.LockTimeout))
 }

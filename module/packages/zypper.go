@@ -13,10 +13,11 @@ import (
 
 // zypper, whose exit codes zypper(8) documents.
 var zypper = Manager{
-	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, atRoot: rootOption,
+	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, atRoot: rootOption, lively: true,
 	ask: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, read: readZypper,
 	removal: Manager.rpmRemoval,
-	install: []string{"--non-interactive", "--userdata", zyppUserData, "install", "--no-recommends", "--auto-agree-with-licenses"},
+	unasked: []string{"--userdata", zyppUserData},
+	install: []string{"--non-interactive", "install", "--no-recommends", "--auto-agree-with-licenses"},
 	remove:  []string{"--non-interactive", "--no-refresh", "remove", "--no-clean-deps"},
 	asked:   Manager.zypperAsked,
 	busy:    func(r result) bool { return r.code == zypperLocked },
@@ -68,28 +69,49 @@ func textOf(xml string) string {
 	return strings.NewReplacer("&apos;", "'", "&quot;", `"`, "&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(strings.Join(said, " | "))
 }
 
-// zypper notes why a package was installed in its history only: who asked for it, and what we gave it to remember us by.
+// zypper notes in its history who asked for a package, and what we gave it to remember us by. The history is rotated; what else
+// came without anybody asking is in a list of its own.
 const (
 	zyppHistory  = "/var/log/zypp/history"
+	zyppAuto     = "/var/lib/zypp/AutoInstalled"
 	zyppUserData = "hardening.yama"
 )
 
 func (m Manager) zypperAsked(_ context.Context, name string) (bool, error) {
-	content, err := os.ReadFile(m.under(zyppHistory))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+	history, err := os.ReadFile(m.under(zyppHistory))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
 	}
-	return readHistory(string(content), name), err
+	if asked, noted := readHistory(string(history), name); noted {
+		return asked, nil
+	}
+	list, err := os.ReadFile(m.under(zyppAuto))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	return !readAutoInstalled(string(list), name), nil
 }
 
-// readHistory reads the last installation of a package: date|install|name|edition|arch|requested by|repository|checksum|user
-// data. The solver's own have nobody who requested them.
-func readHistory(content, name string) (asked bool) {
+// readHistory reads who last asked for a package, if anybody did since it was last removed:
+// date|install|name|edition|arch|requested by|repository|checksum|user data. Upgrades have nobody who requested them, and change
+// nothing about it.
+func readHistory(content, name string) (asked, noted bool) {
 	for line := range strings.Lines(content) {
 		fields := strings.Split(strings.TrimSpace(line), "|")
-		if len(fields) >= 8 && fields[1] == "install" && fields[2] == name {
-			asked = fields[5] != "" && (len(fields) < 9 || fields[8] != zyppUserData)
+		if len(fields) < 6 || fields[2] != name {
+			continue
+		}
+		switch action := strings.TrimSpace(fields[1]); {
+		case action == "remove":
+			asked, noted = false, false
+		case action == "install" && fields[5] != "":
+			asked, noted = len(fields) < 9 || fields[8] != zyppUserData, true
 		}
 	}
-	return asked
+	return asked, noted
+}
+
+// readAutoInstalled tells whether a package is listed: a name on each line.
+func readAutoInstalled(content, name string) bool {
+	return slices.Contains(strings.Split(content, "\n"), name)
 }
