@@ -330,6 +330,8 @@ func (m Manager) Removal(ctx context.Context, name string) (removal ptrace.Remov
 		var err error
 		if removal.Asked, err = m.asked(m, ctx, name); err != nil {
 			removal.Unknown = true
+		}
+		if err != nil && !errors.Is(err, errUntold) {
 			removal.Cause = fmt.Sprintf("ask why %s is installed: %v", name, err)
 		}
 	}

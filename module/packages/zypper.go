@@ -89,8 +89,14 @@ func (m Manager) zypperAsked(_ context.Context, name string) (bool, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	return !readAutoInstalled(string(list), name), nil
+	if readAutoInstalled(string(list), name) {
+		return false, nil
+	}
+	return false, errUntold
 }
+
+// errUntold says that a manager's notes do not go back far enough.
+var errUntold = errors.New("its history does not go back that far")
 
 // readHistory reads who last asked for a package, if anybody did since it was last removed:
 // date|install|name|edition|arch|requested by|repository|checksum|user data. Upgrades have nobody who requested them, and change

@@ -3,6 +3,7 @@
 package packages
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,18 +20,19 @@ func TestZypperAsked(t *testing.T) {
 	for name, c := range map[string]struct {
 		history, auto string // "" where there is no such file
 		asked         bool
+		untold        bool
 	}{
 		"a person asked":                      {history: person, asked: true},
 		"and upgraded everything since":       {history: person + upgrade, asked: true},
 		"we did":                              {history: ours},
 		"and a person upgraded everything":    {history: ours + upgrade},
 		"it came with another":                {history: upgrade, auto: "# AutoInstalled\nenabler\n"},
-		"the history begins later":            {history: upgrade, auto: "# AutoInstalled\nltrace\n", asked: true},
-		"the history is silent":               {history: other, auto: "# AutoInstalled\nltrace\n", asked: true},
+		"the history begins later":            {history: upgrade, auto: "# AutoInstalled\nltrace\n", untold: true},
+		"the history is silent":               {history: other, auto: "# AutoInstalled\nltrace\n", untold: true},
 		"silent, and it came with another":    {history: other, auto: "enabler\n"},
-		"no history":                          {auto: "ltrace\n", asked: true},
+		"no history":                          {auto: "ltrace\n", untold: true},
 		"no history, it came with another":    {auto: "ltrace\nenabler\n"},
-		"neither history nor list":            {asked: true},
+		"neither history nor list":            {untold: true},
 		"we did, though it is not listed":     {history: ours, auto: "ltrace\n"},
 		"a person asked, though it is listed": {history: person, auto: "enabler\n", asked: true},
 	} {
@@ -41,13 +43,13 @@ func TestZypperAsked(t *testing.T) {
 				write(t, m.under(file), content)
 			}
 		}
-		if asked, err := m.zypperAsked(t.Context(), "enabler"); asked != c.asked || err != nil {
+		if asked, err := m.zypperAsked(t.Context(), "enabler"); asked != c.asked || errors.Is(err, errUntold) != c.untold || (err != nil) != c.untold {
 			t.Errorf("%s: %v, %v", name, asked, err)
 		}
 	}
 	m := Manager{root: t.TempDir()}
 	check(t, os.MkdirAll(m.under(zyppHistory), 0o700))
-	if _, err := m.zypperAsked(t.Context(), "enabler"); err == nil {
+	if _, err := m.zypperAsked(t.Context(), "enabler"); err == nil || errors.Is(err, errUntold) {
 		t.Error("a history that cannot be read is an answer")
 	}
 }

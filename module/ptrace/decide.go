@@ -97,6 +97,9 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		t.fileBecause = "auto keeps a floor that the enabler's own drop-in overrides, so that installing a debugger works at once"
 		base = base.With(lineFile(Floor, scope))
 	}
+	if e := o.Enabler; e.Installed != "" && o.noted(StateAuto, installedNote(e.Installed)) {
+		t.notes = append(t.notes, installedNote(e.Installed))
+	}
 	if len(o.Debuggers) > 0 {
 		t.decision = Decision{Classic, because(o.Debuggers)}
 		t.packageBecause = "it comes and goes with the debuggers"
@@ -105,11 +108,12 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	}
 	if wished, known := o.wish(); wished {
 		t.decision = Decision{Classic, "no debugger is installed, but a person asked for " + o.Enabler.Installed}
-		t.notes = []note{askedNote(o.Enabler.Installed)}
-		if !known {
+		if known {
+			t.notes = append(t.notes, askedNote(o.Enabler.Installed))
+		} else {
 			t.decision.Because = "no debugger is installed, but a person may have asked for " + o.Enabler.Installed
-			t.notes = nil
-			t.warnings = []string{fmt.Sprintf("%s stays, since it cannot be told whether a person asked for it: %s", o.Enabler.Installed, o.Enabler.Removal.Cause)}
+			t.warnings = []string{fmt.Sprintf("%s stays, since %s does not tell whether a person asked for it%s",
+				o.Enabler.Installed, o.Enabler.Manager, after(": ", o.Enabler.Removal.Cause))}
 			d.Runtime = false // nor is anything loosened for that
 		}
 		question, err := t.permit(d, o, base)
@@ -131,6 +135,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		base = base.With(sysctld.Loaders{}.Empty(maskPath(name)))
 	}
 	if t.uninstall != "" {
+		t.notes = nil
 		base = withoutEnabler(base, o.Enabler)
 	}
 	if boot := bootScope(base); boot == nil && !sameScope(o.KernelDefault, &scope) || boot != nil && *boot != scope {
@@ -150,11 +155,15 @@ func (o Observed) wish() (wished, known bool) {
 	case r == nil:
 		return o.noted(StateAuto, askedNote(e.Installed)), true
 	case r.Unknown:
-		return o.vendorSets0() && !slices.ContainsFunc(e.DropIns, o.masked), false
+		acts := o.vendorSets0() && !slices.ContainsFunc(e.DropIns, o.masked)
+		return acts && !o.noted(StateAuto, installedNote(e.Installed)), false
 	default:
 		return r.Asked, true
 	}
 }
+
+// after returns a text with what stands before it, and nothing where there is no text.
+func after(before, text string) string { return either(text == "", "", before+text) }
 
 // because names the debuggers as evidence.
 func because(debuggers []Debugger) string {
@@ -223,6 +232,9 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 		switch {
 		case problem == "":
 			t.install = offer.Package
+			if t.floor != nil {
+				t.notes = append(t.notes, installedNote(offer.Package))
+			}
 			base = withEnabler(base, o.Enabler)
 		case manage:
 			return NoQuestion, fmt.Errorf("install the enabler: %s; packages is manage, which does not fall back to a drop-in", problem)

@@ -220,7 +220,7 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, gdb alone: its weak dependency leads nowhere", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offered),
-		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"install " + f45, setTo0},
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, "install " + f45, setTo0},
 	},
 	{
 		name: "Fedora 45, gdb alone, repositories out of reach", desired: auto,
@@ -258,7 +258,19 @@ var hosts = []struct {
 		name: "CentOS Stream 9, dnf is busy and cannot say whether a person asked for the enabler", desired: auto,
 		observed: observe(fedora44, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
 		scope:    0, because: "no debugger is installed, but a person may have asked for " + f44, actions: []string{floorTo1},
-		warning: f44 + " stays, since it cannot be told whether a person asked for it: dnf is busy",
+		warning: f44 + " stays, since dnf5 does not tell whether a person asked for it: dnf is busy",
+	},
+	{
+		name: "openSUSE Tumbleweed, whose history of packages was rotated", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
+		scope:    0, because: "no debugger is installed, but a person may have asked for " + suse, actions: []string{floorTo1},
+		warning: suse + " stays, since zypper does not tell whether a person asked for it",
+	},
+	{
+		name: "openSUSE Tumbleweed, whose history of packages was rotated since auto installed the enabler", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, ownNoting(Floor, StateAuto, 1, []note{installedNote(suse)}),
+			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "uninstall " + suse, setTo1},
 	},
 	{
 		name: "CentOS Stream 9, the same, and restricted before", desired: auto,
@@ -741,7 +753,9 @@ func settle(o Observed, actions []Action) Observed {
 			}
 		case Package:
 			after.Enabler.Installed = ""
-			after.Tree = after.Tree.Without("/usr/lib/sysctl.d/" + maskName)
+			for _, name := range o.Enabler.DropIns {
+				after.Tree = after.Tree.Without(vendorPath(name))
+			}
 			if a.After != nil {
 				enabler(*a.After)(&after)
 			}

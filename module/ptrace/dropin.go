@@ -18,12 +18,17 @@ const written = "# Written by hardening.yama.ptrace_scope for state=%s, and agai
 // note is a header line with an answer of the package manager's. Asking again what is known would start a program on each run.
 type note string
 
-// requiredNote, askedNote and notOfferedNote are the notes that there are, about an enabler.
+// requiredNote, askedNote, installedNote and notOfferedNote are the notes that there are, about an enabler.
 func requiredNote(enabler string) note {
 	return note("# Kept and masked, since other packages require it: " + enabler)
 }
 
 func askedNote(enabler string) note { return note("# Kept, since a person asked for it: " + enabler) }
+
+// installedNote outlives a manager's own notes: zypper's history is rotated.
+func installedNote(enabler string) note {
+	return note("# Installed together with this file: " + enabler)
+}
 
 // notOfferedNote is true for as long as nobody changes which repositories there are.
 func notOfferedNote(configured string) note {
