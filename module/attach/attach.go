@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,7 +48,7 @@ func Try(ctx context.Context) (Matrix, error) {
 	defer tracer.end()
 	pids := make([]string, 0, 2)
 	for _, role := range []string{"target", "named"} {
-		target, err := start(ctx, role, strconv.Itoa(tracer.cmd.Process.Pid))
+		target, err := start(ctx, role, strconv.Itoa(tracer.Pid))
 		if err != nil {
 			return Matrix{}, err
 		}
@@ -57,7 +56,7 @@ func Try(ctx context.Context) (Matrix, error) {
 		if _, err := target.answer(); err != nil {
 			return Matrix{}, err
 		}
-		pids = append(pids, strconv.Itoa(target.cmd.Process.Pid))
+		pids = append(pids, strconv.Itoa(target.Pid))
 	}
 	if _, err := io.WriteString(tracer.in, strings.Join(pids, " ")+"\n"); err != nil {
 		return Matrix{}, err
@@ -66,7 +65,7 @@ func Try(ctx context.Context) (Matrix, error) {
 	if err != nil {
 		return Matrix{}, err
 	}
-	_ = tracer.cmd.Wait() // it ends its own children first; what it had to say is said
+	_, _ = tracer.Wait() // it ends its own children first; what it had to say is said
 	return parse(text)
 }
 
@@ -90,35 +89,44 @@ func parse(text string) (Matrix, error) {
 
 // process is one of ours.
 type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out io.Reader
+	*os.Process
+	in, out *os.File
+	stop    func() bool // minding the context
 }
 
 // start runs this program again in a role. It is found by what the kernel has open, not by a path that could be another's.
-func start(ctx context.Context, role string, args ...string) (*process, error) {
-	p := &process{cmd: exec.CommandContext(ctx, "/proc/self/exe")} // #nosec G204 -- this program itself
-	p.cmd.Args = append([]string{Name, role}, args...)
-	// Go interrupts a thread that runs for long by a signal, at which one that is traced would stop, for nobody to go on.
-	p.cmd.Env = []string{"GODEBUG=asyncpreemptoff=1"}
-	p.cmd.Dir = "/"
-	in, err := p.cmd.StdinPipe()
+func start(ctx context.Context, role string, args ...string) (p process, err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
-		return nil, err
+		return p, err
 	}
-	out, err := p.cmd.StdoutPipe()
+	defer null.Close() //nolint:errcheck // nothing is written to it here
+	theirIn, in, err := os.Pipe()
 	if err != nil {
-		return nil, errors.Join(err, in.Close())
+		return p, err
 	}
-	p.in, p.out = in, out
-	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("try to attach: start a process of ours: %w", err)
+	defer theirIn.Close() //nolint:errcheck // the process has it
+	out, theirOut, err := os.Pipe()
+	if err != nil {
+		return p, errors.Join(err, in.Close())
 	}
+	defer theirOut.Close() //nolint:errcheck // the process has it
+	p = process{in: in, out: out}
+	p.Process, err = os.StartProcess("/proc/self/exe", append([]string{Name, role}, args...), &os.ProcAttr{
+		Dir: "/",
+		// Go interrupts a thread that runs for long by a signal, at which one that is traced would stop, for nobody to go on.
+		Env:   []string{"GODEBUG=asyncpreemptoff=1"},
+		Files: []*os.File{theirIn, theirOut, null},
+	})
+	if err != nil {
+		return p, errors.Join(fmt.Errorf("try to attach: start a process of ours: %w", err), in.Close(), out.Close())
+	}
+	p.stop = context.AfterFunc(ctx, func() { _ = p.Kill() })
 	return p, nil
 }
 
 // answer reads the one line that a process writes. What it writes after an exclamation mark is an error.
-func (p *process) answer() (string, error) {
+func (p process) answer() (string, error) {
 	line := make([]byte, 0, 64)
 	one := make([]byte, 1)
 	for len(line) < cap(line) {
@@ -137,20 +145,21 @@ func (p *process) answer() (string, error) {
 }
 
 // fate says how a process ended that should not have.
-func (p *process) fate() string {
-	if p.cmd == nil {
+func (p process) fate() string {
+	if p.Process == nil {
 		return ""
 	}
-	if err := p.cmd.Wait(); err != nil {
-		return ": " + err.Error()
+	if state, err := p.Wait(); err == nil && !state.Success() {
+		return ": " + state.String()
 	}
 	return ""
 }
 
-func (p *process) end() {
-	_ = p.in.Close()
-	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait() // killed, so there is nothing to learn
+func (p process) end() {
+	p.stop()
+	_, _ = p.in.Close(), p.out.Close()
+	_ = p.Kill()
+	_, _ = p.Wait() // killed, so there is nothing to learn
 }
 
 // Serve plays a role if the program was started to, and ends the process then.

@@ -74,7 +74,7 @@ func trace([]string) error {
 		return err
 	}
 	var outcomes []string
-	for _, pid := range append(strings.Fields(siblings), strconv.Itoa(child.cmd.Process.Pid)) {
+	for _, pid := range append(strings.Fields(siblings), strconv.Itoa(child.Pid)) {
 		n, err := strconv.Atoi(pid)
 		if err != nil {
 			return err
