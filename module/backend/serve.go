@@ -142,10 +142,10 @@ func (s *service) answer(q wire.Question, a *wire.Answer, ask func(context.Conte
 	s.stopping.Lock()
 	parent := s.ctx
 	s.stopping.Unlock()
-	ctx, cancel := context.WithTimeout(parent, q.Patience)
-	defer cancel()
 	s.asking.Lock()
 	defer s.asking.Unlock()
+	ctx, cancel := context.WithTimeout(parent, q.Patience)
+	defer cancel()
 	err := ctx.Err()
 	if err == nil {
 		err = checked(q.Names)
