@@ -379,7 +379,7 @@ func (m *Manager) Close() error {
 			err = fmt.Errorf("the plugin %s, when told to quit: it did not within %s and was ended", m.config.File, quitGrace)
 		}
 	}
-	m.process.end(patience(killGrace))
+	m.process.end(patience(quitGrace)) // nothing is being changed
 	if err != nil {
 		m.process.sweep()
 	}
