@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/ptrace"
 )
 
@@ -28,7 +30,8 @@ func TestRollBackSaysItOnce(t *testing.T) {
 		"disk full; and could not look at the host afterwards: the plugin is gone":                   errors.New("disk full"),
 	} {
 		r := &Report{Findings: &Findings{}, done: []ptrace.Action{{Kind: ptrace.File, Object: "/etc/x"}}}
-		if err := r.rollBack(context.Background(), lost{why: gone}, cause); err == nil || err.Error() != want || !errors.Is(err, cause) {
+		ctx := hclog.WithContext(context.Background(), hclog.NewNullLogger())
+		if err := r.rollBack(ctx, lost{why: gone}, cause); err == nil || err.Error() != want || !errors.Is(err, cause) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
