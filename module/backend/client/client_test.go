@@ -230,6 +230,11 @@ func TestWhatMisbehaves(t *testing.T) {
 			if hurried {
 				hurry(t)
 			}
+			if does == "stops" { // it hears that it is to end, though
+				grace := killGrace
+				defer func() { killGrace = grace }()
+				killGrace = "1m"
+			}
 			began := time.Now()
 			switch {
 			case does == "owner" || does == "another-file":

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -121,8 +122,9 @@ type another struct{}
 func (*another) Begin(int, *int) error { return nil }
 
 type service struct {
-	log   hclog.Logger
-	asked int
+	log       hclog.Logger
+	asked     int
+	answering sync.Mutex
 }
 
 func (s *service) Cancel(wire.Question, *wire.Answer) error { return nil }
@@ -175,7 +177,9 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 		os.Exit(0)
 	case "hangs":
 		select {}
-	case "is-slow":
+	case "is-slow": // one after the other, as the plugins of package backend
+		s.answering.Lock()
+		defer s.answering.Unlock()
 		time.Sleep(1500 * time.Millisecond)
 	case "descriptors":
 		files, _ := filepath.Glob("/proc/self/fd/*")
