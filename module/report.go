@@ -213,7 +213,11 @@ func (r *Report) rollBack(ctx context.Context, m machine, cause error) error {
 	}
 	o, err := m.Observe(ctx)
 	if err != nil {
-		return fmt.Errorf("%w; and could not look at the host afterwards: %v", cause, err) //nolint:errorlint // the cause is the one to test for
+		why := ": " + err.Error()
+		if strings.Contains(cause.Error(), err.Error()) {
+			why = " for the same reason"
+		}
+		return fmt.Errorf("%w; and could not look at the host afterwards%s", cause, why)
 	}
 	// A package's scriptlet may have set the value on its own.
 	if now, before := o.Runtime, r.Runtime.Before; now != nil && before != nil && *now != *before {

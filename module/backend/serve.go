@@ -20,10 +20,9 @@ func Serve(open func(Host) (Manager, error)) {
 	// Before go-plugin takes os.Stderr: lines of JSON there become lines of the module's own log.
 	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Debug, Output: os.Stderr, JSONFormat: true})
 	hclog.SetDefault(log)
-	ctx, stop := context.WithCancel(hclog.WithContext(context.Background(), log))
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: wire.Handshake,
-		Plugins:         plugin.PluginSet{wire.Service: wire.Plugin{Impl: &service{open: open, parent: ctx, ctx: ctx, stop: stop}}},
+		Plugins:         plugin.PluginSet{wire.Service: wire.Plugin{Impl: newService(hclog.WithContext(context.Background(), log), open)}},
 		Logger:          log.With("of", "go-plugin"),
 	})
 }
@@ -40,6 +39,12 @@ type service struct {
 	stopping sync.Mutex
 	ctx      context.Context // of the calls that wait for an answer
 	stop     context.CancelFunc
+}
+
+func newService(parent context.Context, open func(Host) (Manager, error)) *service {
+	s := &service{open: open, parent: parent}
+	s.ctx, s.stop = context.WithCancel(parent)
+	return s
 }
 
 // Cancel ends the calls that are waiting for an answer.
@@ -142,10 +147,10 @@ func (s *service) answer(q wire.Question, a *wire.Answer, ask func(context.Conte
 	s.stopping.Lock()
 	parent := s.ctx
 	s.stopping.Unlock()
-	ctx, cancel := context.WithTimeout(parent, q.Patience)
-	defer cancel()
 	s.asking.Lock()
 	defer s.asking.Unlock()
+	ctx, cancel := context.WithTimeout(parent, q.Patience)
+	defer cancel()
 	err := ctx.Err()
 	if err == nil {
 		err = checked(q.Names)

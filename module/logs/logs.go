@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -87,6 +88,7 @@ const linesLimit = 64 << 10
 
 // Lines holds lines for the report.
 type Lines struct {
+	sync.Mutex
 	lines []string
 	size  int
 }
@@ -94,6 +96,8 @@ type Lines struct {
 // Write implements io.Writer for hclog, which writes a line, or several that belong together, at once and one after the
 // other.
 func (l *Lines) Write(p []byte) (int, error) {
+	l.Lock()
+	defer l.Unlock()
 	switch l.size += len(p); {
 	case l.size <= linesLimit:
 		l.lines = append(l.lines, strings.ToValidUTF8(strings.TrimRight(string(p), "\n"), "\ufffd"))
@@ -104,4 +108,8 @@ func (l *Lines) Write(p []byte) (int, error) {
 }
 
 // All returns the lines so far.
-func (l *Lines) All() []string { return l.lines }
+func (l *Lines) All() []string {
+	l.Lock()
+	defer l.Unlock()
+	return l.lines[:len(l.lines):len(l.lines)]
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -42,7 +43,7 @@ func listen(t *testing.T, root, name string) daemon {
 // next returns the next datagram, "" where none is waiting.
 func (d daemon) next() string {
 	d.t.Helper()
-	return d.within(20 * time.Millisecond)
+	return d.within(200 * time.Millisecond) // for a busy machine
 }
 
 // within returns the next datagram, "" where none comes in time.
@@ -117,6 +118,53 @@ func TestJournal(t *testing.T) {
 	}
 	if len(got) > 0 || journal.next() != "" || syslog.next() != "" {
 		t.Errorf("more was sent: %v", got)
+	}
+}
+
+// TestOthers: what a logger with a name says cannot be taken for what we say.
+func TestOthers(t *testing.T) {
+	root := t.TempDir()
+	journal := listen(t, root, journalSocket)
+	log, _ := New(Places{Root: root}, Config{Prefix: "play 7"})
+	log.Named("backend_plugin").Named("a b:").Info("done", "changed", true)
+	got := fields(t, journal.next())
+	if want := "play 7 backend_plugin.a_b_: done plugin_changed=true"; got["MESSAGE"] != want || got["PTRACE_SCOPE_PLUGIN_CHANGED"] != "true" {
+		t.Errorf("%v, want %q", got, want)
+	}
+	if _, ours := got["PTRACE_SCOPE_CHANGED"]; ours {
+		t.Error("it has a field of ours")
+	}
+}
+
+// TestStream: a syslog that listens on a stream gets its lines, each with the end that it has there.
+func TestStream(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, syslogSocket)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	syslog, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syslog.Close()
+	if err := syslog.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	log, _ := New(Places{Root: root}, Config{})
+	for _, line := range []string{"one", "two"} {
+		log.Info(line)
+		connection, err := syslog.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(connection); err != nil || !strings.HasSuffix(string(got), "]: "+line+"\x00") {
+			t.Errorf("got %q, %v", got, err)
+		}
+		connection.Close()
+	}
+	for range 5000 { // nobody accepts
+		log.Info("more")
 	}
 }
 
@@ -238,6 +286,25 @@ func TestLines(t *testing.T) {
 	if size := len(strings.Join(all, "")); size > 2*linesLimit || all[len(all)-1] != "further lines are left out" {
 		t.Errorf("%d bytes, the last line is %q", size, all[len(all)-1])
 	}
+}
+
+// TestLinesAtOnce: a plugin may still say something when the report takes the lines.
+func TestLinesAtOnce(t *testing.T) {
+	log, lines := New(Places{Root: t.TempDir()}, Config{Lines: true})
+	var saying sync.WaitGroup
+	saying.Go(func() {
+		for range 1000 {
+			log.Info("a line")
+		}
+	})
+	for range 100 {
+		for _, line := range lines.All() {
+			if line != "[INFO]  a line" {
+				t.Errorf("%q", line)
+			}
+		}
+	}
+	saying.Wait()
 }
 
 func TestTerminal(t *testing.T) {

@@ -55,12 +55,19 @@ type systemLog struct {
 	identifier, prefix string
 }
 
-// Accept implements hclog.SinkAdapter. The logger calls it for one line after the other.
-func (s *systemLog) Accept(_ string, level hclog.Level, msg string, args ...any) {
+// Accept implements hclog.SinkAdapter. The logger calls it for one line after the other. A logger with a name is somebody else's: its
+// lines begin with that, and their fields are none of ours.
+func (s *systemLog) Accept(name string, level hclog.Level, msg string, args ...any) {
 	if level < s.least || len(s.ways) == 0 {
 		return
 	}
 	fields := fieldsOf(args)
+	if name != "" {
+		msg = word(name) + ": " + msg
+		for i := range fields {
+			fields[i].key = othersPrefix + fields[i].key
+		}
+	}
 	text := make([]byte, 0, usual)
 	if s.prefix != "" {
 		text = append(append(text, s.prefix...), ' ')
@@ -90,13 +97,11 @@ func (s *systemLog) send(e entry) {
 
 // deliver sends a datagram, and waits a little where the queue is full.
 func (s *systemLog) deliver(path string, datagram []byte) error {
-	socket, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer syscall.Close(socket) //nolint:errcheck // a datagram is sent or not
 	for pause := time.Millisecond; ; pause *= 2 {
-		err := syscall.Sendto(socket, datagram, syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, &syscall.SockaddrUnix{Name: path})
+		err := sendTo(path, syscall.SOCK_DGRAM, datagram)
+		if errors.Is(err, syscall.EPROTOTYPE) { // a syslog that listens on a stream, where lines end with a NUL: syslog(3) does the same
+			err = sendTo(path, syscall.SOCK_STREAM, append(datagram, 0))
+		}
 		if !errors.Is(err, syscall.EAGAIN) || s.wait <= 0 {
 			return err
 		}
@@ -104,6 +109,19 @@ func (s *systemLog) deliver(path string, datagram []byte) error {
 		s.wait -= pause
 		time.Sleep(pause)
 	}
+}
+
+func sendTo(path string, kind int, line []byte) error {
+	socket, err := syscall.Socket(syscall.AF_UNIX, kind|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(socket) //nolint:errcheck // it is sent or not
+	if err := syscall.Connect(socket, &syscall.SockaddrUnix{Name: path}); err != nil {
+		return err
+	}
+	_, err = syscall.Write(socket, line)
+	return err
 }
 
 // priorityOf returns what syslog(3) calls a level.

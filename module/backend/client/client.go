@@ -13,8 +13,10 @@ import (
 	"net/rpc"
 	"os/exec"
 	"path"
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -42,14 +44,17 @@ var (
 	askPatience         = "3m"
 	transactionPatience = "15m"
 	// extraPatience is for those who notice themselves that their time is over, and say what took so long.
-	extraPatience = "5s"
-	// quitGrace is for those who are told to go or to let go, killGrace for those who are being ended.
+	extraPatience = "15s"
+	// quitGrace is for those who are told to go, stopGrace for those who are told to let go of what they do, killGrace for those
+	// who are being ended. All but the first are longer than a program gets that backend.Run ends.
 	quitGrace = "3s"
-	killGrace = "2s"
+	stopGrace = "15s"
+	killGrace = "12s"
 )
 
-// answerLimit bounds what a plugin may send until the next question. A real answer has some kilobytes.
-const answerLimit = 8 << 20
+// answerLimit bounds what a plugin may send until the next question. A real answer has some kilobytes; in memory, it can become a
+// hundred times as large.
+const answerLimit = 1 << 20
 
 func patience(text string) time.Duration {
 	d, err := time.ParseDuration(text)
@@ -68,8 +73,9 @@ type Manager struct {
 	process    *process
 	removeDir  func()
 	connection *metered
-	control    *plugin.RPCClient
+	control    *rpc.Client // go-plugin's own
 	rpc        *rpc.Client
+	asking     chan struct{} // has one who asks
 
 	sync.Mutex
 	changed map[string]bool // files of packages, by what Owners said
@@ -78,7 +84,7 @@ type Manager struct {
 
 // Open starts a plugin. The context's logger gets its lines.
 func Open(ctx context.Context, c Config) (*Manager, error) {
-	m := &Manager{config: c, log: hclog.FromContext(ctx).Named("backend_plugin"), changed: map[string]bool{}}
+	m := &Manager{config: c, log: hclog.FromContext(ctx).Named("backend_plugin"), asking: make(chan struct{}, 1), changed: map[string]bool{}}
 	program, err := sealed(c.File, c.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("use the plugin %s: %w", c.File, err)
@@ -88,7 +94,11 @@ func Open(ctx context.Context, c Config) (*Manager, error) {
 		return nil, errors.Join(fmt.Errorf("use the plugin %s: %w", c.File, err), program.Close())
 	}
 	m.removeDir = remove
-	m.process = &process{file: c.File, program: program, detached: detached, started: c.Starting, exited: make(chan struct{}), gone: make(chan struct{}), heard: make(chan struct{})}
+	m.process = &process{
+		file: c.File, program: program, detached: detached, started: c.Starting,
+		talk:   &talk{log: m.log.Named(path.Base(c.File)), left: talkLimit},
+		exited: make(chan struct{}), gone: make(chan struct{}), heard: make(chan struct{}),
+	}
 	if m.process.started == nil {
 		m.process.started = func(start func() error) error { return start() }
 	}
@@ -153,30 +163,6 @@ func (m *Manager) shakeHands(dir string) (address net.Addr, err error) {
 	return c.Start()
 }
 
-// connect connects. go-plugin would do that, too, but without a bound to what is sent.
-func (m *Manager) connect(address net.Addr) error {
-	connection, err := net.Dial(address.Network(), address.String())
-	if err != nil {
-		return err
-	}
-	m.connection = &metered{ReadWriteCloser: connection}
-	m.connection.left.Store(answerLimit)
-	m.control, err = plugin.NewRPCClient(m.connection, plugin.PluginSet{wire.Service: wire.Plugin{}})
-	if err != nil {
-		return err
-	}
-	log := tame{m.log.Named(path.Base(m.config.File))}
-	if err := m.control.SyncStreams(&writer{log.Debug, logLimit}, &writer{log.Debug, logLimit}); err != nil {
-		return err
-	}
-	service, err := m.control.Dispense(wire.Service)
-	if err != nil {
-		return err
-	}
-	m.rpc = service.(*rpc.Client) // what wire.Plugin gives
-	return nil
-}
-
 // startFailure says why a plugin did not start, in fewer words than go-plugin.
 func (m *Manager) startFailure(err error) string {
 	said := wire.Line(err.Error(), 300)
@@ -216,20 +202,35 @@ func (m *Manager) lastWords() string {
 	return ""
 }
 
-// Question is a method of the plugin's, and what it is asked in words.
-type question struct{ Name, Words string }
+// Question is a method of the plugin's, what it is asked in words, and the field of the answer that is for it.
+type question struct{ Name, Words, Field string }
 
 // The questions.
 var (
-	opening   = question{"Open", "asked what it manages"}
-	installed = question{"Installed", "asked what is installed"}
-	owners    = question{"Owners", "asked whose a file is"}
-	requirers = question{"Requirers", "asked what requires a package"}
-	offer     = question{"Offer", "asked what is offered"}
-	removal   = question{"Removal", "asked what a removal takes along"}
-	install   = question{"Install", "told to install a package"}
-	remove    = question{"Remove", "told to remove a package"}
+	opening   = question{"Open", "asked what it manages", "Description"}
+	installed = question{"Installed", "asked what is installed", "Packages"}
+	owners    = question{"Owners", "asked whose a file is", "Owners"}
+	requirers = question{"Requirers", "asked what requires a package", "Requirers"}
+	offer     = question{"Offer", "asked what is offered", "Offer"}
+	removal   = question{"Removal", "asked what a removal takes along", "Removal"}
+	install   = question{"Install", "told to install a package", ""}
+	remove    = question{"Remove", "told to remove a package", ""}
 )
+
+// everyAnswer are the fields that may be in any answer.
+var everyAnswer = []string{"Code", "Cause", "Protocol"}
+
+// unasked returns the name of a field that an answer has although nobody asked for it, "" where there is none.
+func (q question) unasked(a wire.Answer) string {
+	fields := reflect.ValueOf(a)
+	for i := range fields.NumField() {
+		name := fields.Type().Field(i).Name
+		if name != q.Field && !slices.Contains(everyAnswer, name) && !fields.Field(i).IsZero() {
+			return name
+		}
+	}
+	return ""
+}
 
 // errNotOffered is the answer that no repository has what was asked for.
 var errNotOffered = errors.New("not offered")
@@ -259,14 +260,22 @@ func (m *Manager) ask(ctx context.Context, q question, names []string, patience 
 		}
 		select {
 		case <-ctx.Done():
-			return a, ctx.Err()
+			return a, m.stopped(q)
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
-// once asks once. A plugin that does not answer as it should is ended, and asked nothing more.
+// once asks once, when nobody else asks. A plugin that does not answer as it should is ended, and asked nothing more.
 func (m *Manager) once(ctx context.Context, q question, names []string, patient time.Duration) (wire.Answer, error) {
+	select {
+	case m.asking <- struct{}{}:
+		defer func() { <-m.asking }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return wire.Answer{}, m.stopped(q)
+	}
 	if err := m.Err(); err != nil {
 		return wire.Answer{}, err
 	}
@@ -274,33 +283,49 @@ func (m *Manager) once(ctx context.Context, q question, names []string, patient 
 	m.connection.left.Store(answerLimit)
 	a := &wire.Answer{}
 	asked := wire.Question{Protocol: wire.Protocol, Host: m.config.Host, Names: names, Patience: patient}
-	call := m.rpc.Go(wire.Method(q.Name), asked, a, make(chan *rpc.Call, 1))
+	answered := make(chan error, 1)
+	go func() { answered <- m.rpc.Call(wire.Method(q.Name), asked, a) }() // where nobody reads, asking takes its time, too
 	deadline := time.NewTimer(patient + patience(extraPatience))
 	defer deadline.Stop()
-	stopped := ctx.Done()
+	stopped, late := ctx.Done(), fmt.Sprintf("it gave no answer within %s", patient)
 	for {
 		select {
-		case <-call.Done:
-			if call.Error != nil {
-				return wire.Answer{}, m.fail(q.Words, m.broken(call.Error))
+		case err := <-answered:
+			if err != nil {
+				return wire.Answer{}, m.lost(q, names, m.broken(err))
 			}
 			m.log.Debug("answered", "question", q.Name, "code", string(a.Code), "took", time.Since(began))
+			if field := q.unasked(*a); field != "" {
+				return wire.Answer{}, m.senseless(q, field)
+			}
 			if ctx.Err() != nil {
-				return *a, ctx.Err()
+				return *a, m.stopped(q)
 			}
 			return *a, nil
 		case <-m.process.exited:
-			return wire.Answer{}, m.fail(q.Words, m.broken(io.EOF))
+			return wire.Answer{}, m.lost(q, names, m.broken(io.EOF))
 		case <-deadline.C:
-			return wire.Answer{}, m.fail(q.Words, fmt.Sprintf("it gave no answer within %s and was ended", patient))
+			return wire.Answer{}, m.lost(q, names, late+" and was ended")
 		case <-stopped:
 			// It stays, for what has to be put back; so it must let go of what it does.
-			stopped = nil
-			m.rpc.Go(wire.Method("Cancel"), wire.Question{}, &wire.Answer{}, make(chan *rpc.Call, 1))
-			patient = patience(quitGrace)
-			deadline.Reset(patient)
+			stopped, late = nil, "the run was asked to stop, and it did not let go within "+stopGrace
+			go m.rpc.Call(wire.Method("Cancel"), wire.Question{}, &wire.Answer{}) //nolint:errcheck // that it lets go is what counts
+			deadline.Reset(patience(stopGrace))
 		}
 	}
+}
+
+// stopped is the answer that nobody waits for any more.
+func (m *Manager) stopped(q question) error {
+	return fmt.Errorf("the plugin %s, %s: the run was asked to stop", m.config.File, q.Words)
+}
+
+// lost fails, and says what nobody knows for that.
+func (m *Manager) lost(q question, names []string, why string) error {
+	if q == install || q == remove {
+		why += fmt.Sprintf(": whether %s is installed is not known", strings.Join(names, ", "))
+	}
+	return m.fail(q.Words, why)
 }
 
 // broken says what is behind an error of the connection.
@@ -347,39 +372,19 @@ func (m *Manager) Close() error {
 	}
 	var err error
 	if m.Err() == nil {
-		go m.control.Close() //nolint:errcheck // whether it ends is what counts
+		go m.control.Call("Control.Quit", true, &struct{}{}) //nolint:errcheck // whether it ends is what counts
 		select {
 		case <-m.process.exited:
 		case <-time.After(patience(quitGrace)):
 			err = fmt.Errorf("the plugin %s, when told to quit: it did not within %s and was ended", m.config.File, quitGrace)
 		}
 	}
-	m.process.end(patience(killGrace))
+	m.process.end(patience(quitGrace)) // nothing is being changed
+	if err != nil {
+		m.process.sweep()
+	}
 	if m.connection != nil {
 		_ = m.connection.Close()
 	}
 	return err
-}
-
-// metered is a connection on which only so much may come. What cannot be sent or read ends it without a word: yamux, below
-// net/rpc, would complain on our stderr.
-type metered struct {
-	io.ReadWriteCloser
-	left  atomic.Int64
-	begun bool
-}
-
-func (c *metered) Read(p []byte) (int, error) {
-	n, err := c.ReadWriteCloser.Read(p)
-	strange := !c.begun && n > 0 && p[0] != 0 // each of yamux' frames begins so
-	c.begun = c.begun || n > 0
-	if c.left.Add(-int64(n)) <= 0 || strange {
-		return 0, io.EOF
-	}
-	return n, err
-}
-
-func (c *metered) Write(p []byte) (int, error) {
-	_, _ = c.ReadWriteCloser.Write(p) // if it has ended, so does reading
-	return len(p), nil
 }

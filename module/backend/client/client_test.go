@@ -8,11 +8,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -35,9 +38,12 @@ var built = sync.OnceValues(func() (string, error) {
 	return file, err
 })
 
+// graces are those for what a plugin has running, as they are outside of the tests.
+var graces = []string{extraPatience, stopGrace, killGrace}
+
 func TestMain(m *testing.M) {
 	patient("2m", "2m", "2m")
-	extraPatience, quitGrace, killGrace = "200ms", "1s", "500ms"
+	extraPatience, quitGrace, stopGrace, killGrace = "200ms", "1s", "1s", "500ms"
 	code := m.Run()
 	if file, err := built(); err == nil {
 		_ = os.RemoveAll(filepath.Dir(file))
@@ -198,8 +204,11 @@ func TestWhatMisbehaves(t *testing.T) {
 		"not-asked-for":             `it answered what cannot be, and was ended: "zlib 1"`,
 		"twice":                     `it answered what cannot be, and was ended: "gdb 2"`,
 		"version":                   `it answered what cannot be, and was ended: "gdb 1`,
-		"huge":                      "it sent more than 8388608 bytes and was ended",
-		"many":                      "it sent more than 8388608 bytes and was ended",
+		"stops-then":                "it gave no answer within 1s and was ended",
+		"huge":                      "it sent more than 1048576 bytes and was ended",
+		"many":                      "it sent more than 1048576 bytes and was ended",
+		"bomb":                      `it answered what cannot be, and was ended: ""`,
+		"owners-too":                `it answered what cannot be, and was ended: "Owners"`,
 		"owner":                     "when asked whose a file is: it answered what cannot be",
 		"another-file":              `when asked whose a file is: it answered what cannot be, and was ended: "/etc/shadow x"`,
 		"requirer":                  "when asked what requires a package: it answered what cannot be",
@@ -207,7 +216,9 @@ func TestWhatMisbehaves(t *testing.T) {
 		"offers-lines":              "when asked what is offered: it answered what cannot be",
 		"offers-nothing":            "when asked what is offered: it answered what cannot be",
 		"removes-a-path":            "when asked what a removal takes along: it answered what cannot be, and was ended: \"[/etc]\"",
-		"install-hangs":             "when told to install a package: it gave no answer within 1s and was ended",
+		"install-hangs":             "when told to install a package: it gave no answer within 1s and was ended: whether gdb is installed is not known",
+		"install-crashes":           "its last words: panic: boom: whether gdb is installed is not known",
+		"remove-hangs":              "when told to remove a package: it gave no answer within 1s and was ended: whether gdb is installed is not known",
 	} {
 		t.Run(does, func(t *testing.T) {
 			ctx := context.Background()
@@ -218,6 +229,11 @@ func TestWhatMisbehaves(t *testing.T) {
 			hurried := strings.Contains(want, "within 1s") || does == "prints-for-ever"
 			if hurried {
 				hurry(t)
+			}
+			if does == "stops" { // it hears that it is to end, though
+				grace := killGrace
+				defer func() { killGrace = grace }()
+				killGrace = "1m"
 			}
 			began := time.Now()
 			switch {
@@ -233,8 +249,13 @@ func TestWhatMisbehaves(t *testing.T) {
 			case does == "removes-a-path":
 				m.Removal(ctx, "gdb")
 				err = m.Err()
-			case does == "install-hangs":
+			case strings.HasPrefix(does, "install-"):
 				err = m.Install(ctx, "gdb")
+			case does == "remove-hangs":
+				err = m.Remove(ctx, "gdb")
+			case does == "stops-then":
+				time.Sleep(200 * time.Millisecond)
+				_, err = m.Installed(ctx, slices.Repeat([]string{strings.Repeat("x", wire.NameLimit)}, 8000)) // more than its socket takes
 			default:
 				_, err = m.Installed(ctx, []string{"gdb", "lldb"})
 			}
@@ -248,7 +269,7 @@ func TestWhatMisbehaves(t *testing.T) {
 			if _, again := m.Installed(ctx, []string{"gdb"}); again == nil || again.Error() != err.Error() {
 				t.Errorf("asked again: %v", again)
 			}
-			if n := len(log.String()); n > 2*logLimit {
+			if n := len(log.String()); n > 2*talkLimit {
 				t.Errorf("the log has %d bytes", n)
 			}
 		})
@@ -284,7 +305,7 @@ func TestWhatIsNoMisbehaviour(t *testing.T) {
 			if err := m.Close(); err != nil {
 				t.Error(err)
 			}
-			if does == "logs-much" && (len(log.String()) > 2*logLimit || !strings.Contains(log.String(), "further lines are left out")) {
+			if does == "logs-much" && (len(log.String()) > 2*talkLimit || !strings.Contains(log.String(), "further lines are left out")) {
 				t.Errorf("the log has %d bytes", len(log.String()))
 			}
 		})
@@ -316,6 +337,8 @@ func TestLog(t *testing.T) {
 	for _, want := range []string{
 		"[INFO]  backend_plugin.logs: looked: name=gdb\n",
 		"[WARN]  backend_plugin.logs: careful | {\"changed\":true,\"msg\":\"\ufffd[2Jforged\"}: with=\"two | lines\"\n",
+		"[DEBUG] backend_plugin.logs: " + strings.Repeat("long", lineLimit/4) + "…\n",
+		"[DEBUG] backend_plugin.logs: plain\n",
 		"printed to stdout",
 	} {
 		if !strings.Contains(log.String(), want) {
@@ -324,23 +347,147 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestEnds: a plugin that does not quit is ended, and so is one whose run is asked to stop.
-func TestEnds(t *testing.T) {
-	m, file, _, err := start(t, "never-ends")
+// TestLogOfGarbage: whatever it writes to its stderr, we go on.
+func TestLogOfGarbage(t *testing.T) {
+	m, _, log, err := start(t, "logs-garbage")
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, m.Close(), file, "it did not within 1s and was ended")
-	nothingLeft(t, filepath.Dir(file))
+	if _, err := m.Installed(context.Background(), []string{"gdb"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{
+		`[DEBUG] backend_plugin.logs-garbage: {"@message":1}` + "\n",
+		`[DEBUG] backend_plugin.logs-garbage: {"@level":null}` + "\n",
+		`[WARN]  backend_plugin.logs-garbage: {"a":[1,null]}` + "\n",
+		`[DEBUG] backend_plugin.logs-garbage: {"@level":"off","@message":"x"}` + "\n",
+		"[DEBUG] backend_plugin.logs-garbage: [[[",
+	} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("no %q in:\n%s", want, log)
+		}
+	}
+}
 
-	m, file, _, err = start(t, "hangs")
+// TestLogWithoutOutput: a logger that has only sinks, as that of an ordinary run, has a plugin's lines as well.
+func TestLogWithoutOutput(t *testing.T) {
+	file, sum := place(t, "forges")
+	log, sink := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Off}), &sink{}
+	log.RegisterSink(sink)
+	m, err := Open(hclog.WithContext(context.Background(), log), Config{File: file, SHA256: sum, Host: wire.Host{Root: "/"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Installed(context.Background(), []string{"gdb"}); err != nil {
+		t.Error(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if got, want := sink.String(), "backend_plugin.forges [info] done [changed true state restricted]\n"; !strings.Contains(got, want) {
+		t.Errorf("no %q in %s", want, got)
+	}
+}
+
+// sink notes what it is given.
+type sink struct{ lines }
+
+func (s *sink) Accept(name string, level hclog.Level, message string, args ...any) {
+	fmt.Fprintln(s, name, "["+level.String()+"]", message, args)
+}
+
+// TestEnds: a plugin that does not quit is ended with what it has started, and so is one whose run is asked to stop.
+func TestEnds(t *testing.T) {
+	for _, does := range []string{"never-ends", "never-ends-and-leaves-a-child"} {
+		m, file, _, err := start(t, does)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, m.Close(), file, "it did not within 1s and was ended")
+		nothingLeft(t, filepath.Dir(file))
+	}
+
+	m, file, _, err := start(t, "hangs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	time.AfterFunc(100*time.Millisecond, stop)
-	if _, err := m.Installed(ctx, []string{"gdb"}); err == nil {
-		t.Error("a run that was stopped has an answer")
-	}
+	_, err = m.Installed(ctx, []string{"gdb"})
+	wantError(t, err, file, "the run was asked to stop, and it did not let go within 1s and was ended")
 	nothingLeft(t, filepath.Dir(file))
+}
+
+// TestStopped: a run that is asked to stop says so, whether its question was asked already or not, and the plugin stays.
+func TestStopped(t *testing.T) {
+	m, file, _, err := start(t, "is-slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopGrace = "1m"
+	defer func() { stopGrace = "1s" }()
+	ctx, stop := context.WithCancel(context.Background())
+	time.AfterFunc(100*time.Millisecond, stop)
+	for range 2 {
+		_, err = m.Installed(ctx, []string{"gdb"})
+		wantError(t, err, file, "asked what is installed: the run was asked to stop")
+	}
+	if m.Err() != nil {
+		t.Error(m.Err())
+	}
+}
+
+// TestGraces: a program that backend.Run ends has its time before we lose patience with the plugin that waits for it.
+func TestGraces(t *testing.T) {
+	for _, grace := range graces {
+		if patience(grace) <= wire.Grace {
+			t.Errorf("%s is not more than a program's %s", grace, wire.Grace)
+		}
+	}
+}
+
+// TestQueue: the time that a question has begins when it is asked, and not while another one is.
+func TestQueue(t *testing.T) {
+	m, _, _, err := start(t, "is-slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hurry(t)
+	queryPatience = "2s" // one takes 1.5s
+	var asking sync.WaitGroup
+	for range 3 {
+		asking.Go(func() {
+			if _, err := m.Installed(context.Background(), []string{"gdb"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// TestDescriptors: what whoever started us left open does not come to the plugin.
+func TestDescriptors(t *testing.T) {
+	open, err := syscall.Open("/dev/zero", syscall.O_RDONLY, 0) // without O_CLOEXEC
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(open)
+	m, _, _, err := start(t, "descriptors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Installed(context.Background(), []string{"gdb"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPatience: yamux has no deadlines beside ours, and no word on our stderr. scripts/plugin waits longer than it would.
+func TestPatience(t *testing.T) {
+	c := patientMux()
+	if c.EnableKeepAlive || c.StreamOpenTimeout != 0 || c.ConnectionWriteTimeout < patience(transactionPatience)+patience(extraPatience) || c.LogOutput != io.Discard {
+		t.Errorf("%+v", c)
+	}
 }

@@ -190,7 +190,7 @@ func describes(d wire.Description) string {
 	return ""
 }
 
-// listLimit bounds how many packages an answer may name.
+// listLimit bounds how many packages an answer may name. Those that name what was asked about have no more than that.
 const listLimit = 10000
 
 func areNames(names []string) bool {

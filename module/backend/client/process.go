@@ -3,11 +3,13 @@
 package client
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path"
@@ -25,7 +27,8 @@ import (
 	"hardening.yama/module/backend/internal/wire"
 )
 
-// process is a plugin's, for go-plugin (runner.Runner): in a group of its own, which ends with it and with us.
+// process is a plugin's, for go-plugin (runner.Runner): in a group of its own, which we end with it. If we are killed ourselves,
+// the kernel ends it, but not what it has started.
 type process struct {
 	file    string // as the task has it
 	program *os.File
@@ -36,6 +39,7 @@ type process struct {
 	// started starts it: elsewhere than in the host's own mounts, where nothing may be written.
 	started func(start func() error) error
 
+	talk   *talk
 	stdout *os.File
 	stderr *said
 	exited chan struct{} // it has ended, and is not reaped yet
@@ -46,6 +50,9 @@ type process struct {
 	once   sync.Once
 	ours   map[int]bool // children that we had before
 }
+
+// firstOwn is the first descriptor behind those that every process has.
+const firstOwn = 3
 
 // environment is all that it gets of ours.
 var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb", "TMPDIR=/tmp"}
@@ -63,10 +70,12 @@ func (p *process) Start(context.Context) error {
 	p.cmd.Path, p.cmd.Args, p.cmd.Err = fmt.Sprintf("/proc/self/fd/%d", p.program.Fd()), []string{p.file}, nil
 	p.cmd.Dir, p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = "/", nil, out, errs
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	p.stdout, p.stderr = stdout, &said{File: stderr}
+	p.stdout, p.stderr = stdout, &said{File: stderr, talk: p.talk}
 	// What it leaves behind becomes our child, and can be found.
 	p.ours = children()
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	// What whoever started us left open is not for it. Kernels before 5.11 cannot do that at once, and there it is.
+	_ = unix.CloseRange(firstOwn, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	begun := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with this function
@@ -162,6 +171,7 @@ func (p *process) end(grace time.Duration) {
 		left := func() bool { return len(living(func(_, of int) bool { return of == group })) > 0 }
 		if left() {
 			_ = syscall.Kill(-group, syscall.SIGTERM)
+			_ = syscall.Kill(-group, syscall.SIGCONT) // one that is stopped does not hear it
 		}
 		for until := time.Now().Add(grace); left() && time.Now().Before(until); {
 			time.Sleep(10 * time.Millisecond)
@@ -237,48 +247,52 @@ func (p *process) HostToPlugin(network, address string) (string, string, error) 
 	return network, address, nil
 }
 
-// How much of what a plugin says goes to the log, and what is kept to say why it failed.
+// How much of what a plugin says is read at once, and what is kept to say why it failed.
 const (
-	logLimit  = 256 << 10
+	readLimit = 64 << 10
 	wordLimit = 4 << 10
 )
 
-// said is a plugin's stderr: what go-plugin reads of it is bounded, and its end is remembered.
+// said is a plugin's stderr, whose end is remembered.
 type said struct {
 	*os.File
+	talk *talk
+
 	sync.Mutex
-	read int
 	tail []byte
-	told bool
 }
 
-// Read implements io.Reader. Behind the limit it goes on reading, so that the plugin does not wait, and returns nothing more.
-func (s *said) Read(buffer []byte) (int, error) {
-	for {
-		n, err := s.File.Read(buffer)
-		if errors.Is(err, os.ErrClosed) {
-			err = io.EOF
+// Read implements io.Reader for go-plugin, which gets nothing but the end: all is heard here.
+func (s *said) Read([]byte) (int, error) {
+	s.hear()
+	return 0, io.EOF
+}
+
+// hear reads all that is said, also what is too much, so that the plugin does not wait.
+func (s *said) hear() {
+	reader := bufio.NewReaderSize(s.File, readLimit)
+	for follows := false; ; {
+		line, more, err := reader.ReadLine()
+		if err != nil {
+			return
 		}
-		if n, tell := s.keep(buffer[:n]); tell || err != nil {
-			return n, err
+		s.keep(line, more)
+		if !follows { // the begin of a long line is enough
+			s.talk.line(line)
 		}
+		follows = more
 	}
 }
 
-// keep keeps what was read, and returns how much of it may be told.
-func (s *said) keep(p []byte) (n int, tell bool) {
+// keep keeps the end of all lines.
+func (s *said) keep(line []byte, more bool) {
 	s.Lock()
 	defer s.Unlock()
-	s.tail = append(s.tail, p...)
+	s.tail = append(s.tail, line...)
+	if !more {
+		s.tail = append(s.tail, '\n')
+	}
 	s.tail = s.tail[max(0, len(s.tail)-wordLimit):]
-	if s.read += len(p); s.read <= logLimit {
-		return len(p), true
-	}
-	if s.told {
-		return 0, false
-	}
-	s.told = true
-	return copy(p[:cap(p)], "\n[WARN] it says too much: further lines are left out\n"), true
 }
 
 // lastWords returns the line that tells most of why it crashed: Go's panics begin with it, others end with it.

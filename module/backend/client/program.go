@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,9 +25,9 @@ func sealed(file, sum string) (*os.File, error) {
 		return nil, err
 	}
 	defer source.Close() //nolint:errcheck // only read
-	memory, err := memoryFile(path.Base(file))
+	memory, err := memoryFile()
 	if err != nil {
-		return nil, fmt.Errorf("memfd_create: %w: the kernel must let files in memory be executed (vm.memfd_noexec below 2)", err)
+		return nil, memoryFailure(err)
 	}
 	hash := sha256.New()
 	n, err := io.Copy(io.MultiWriter(memory, hash), io.LimitReader(source, programLimit+1))
@@ -51,8 +50,8 @@ func sealed(file, sum string) (*os.File, error) {
 const firstFree = 64
 
 // memoryFile makes a file in memory that can be sealed and executed. Kernels up to 6.2 do not know that one may say so.
-func memoryFile(name string) (*os.File, error) {
-	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+func memoryFile() (*os.File, error) {
+	const name, flags = "backend_plugin", unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) {
 		fd, err = unix.MemfdCreate(name, flags)
@@ -68,6 +67,15 @@ func memoryFile(name string) (*os.File, error) {
 		return nil, errors.Join(err, unix.Close(high))
 	}
 	return os.NewFile(uintptr(high), name), nil
+}
+
+// memoryFailure says what may be done where there is no such file.
+func memoryFailure(err error) error {
+	hint := ""
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		hint = ": the kernel must let files in memory be executed (sysctl vm.memfd_noexec below 2)"
+	}
+	return fmt.Errorf("memfd_create: %w%s", err, hint)
 }
 
 // openOwned opens a regular file that only root can have put there, or the user who runs this. Each directory on the way is

@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,6 +86,52 @@ func TestSealed(t *testing.T) {
 	}
 	if err := program.Truncate(0); err == nil {
 		t.Error("it can be cut")
+	}
+}
+
+// TestSwapped: what is started is what had the checksum, also where the file becomes another one right before.
+func TestSwapped(t *testing.T) {
+	file, sum := place(t, "logs")
+	swap := func(start func() error) error {
+		for _, change := range []func() error{
+			func() error { return os.WriteFile(file, []byte("#!/bin/sh\nexit 7\n"), 0o755) },
+			func() error { return os.Remove(file) },
+			func() error { return os.WriteFile(file, []byte("#!/bin/sh\nexit 8\n"), 0o755) },
+		} {
+			if err := change(); err != nil {
+				return err
+			}
+		}
+		return start()
+	}
+	m, err := Open(t.Context(), Config{File: file, SHA256: sum, Host: wire.Host{Root: "/"}, Starting: swap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Installed(t.Context(), []string{"gdb"}); err != nil {
+		t.Error(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLongName: the file may be called whatever the host lets it.
+func TestLongName(t *testing.T) {
+	file, sum := place(t, strings.Repeat("x", 255))
+	program, err := sealed(file, sum)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = program.Close()
+}
+
+// TestMemoryFailure: the hint is there where it helps.
+func TestMemoryFailure(t *testing.T) {
+	for problem, hinted := range map[error]bool{unix.EACCES: true, unix.EPERM: true, unix.EINVAL: false, unix.ENOMEM: false, unix.ENOSYS: false} {
+		if got := memoryFailure(problem); strings.Contains(got.Error(), "memfd_noexec") != hinted || !errors.Is(got, problem) {
+			t.Errorf("%v", got)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"hardening.yama/module/backend/client"
 	"hardening.yama/module/backend/internal/wire"
+	"hardening.yama/module/packages"
 )
 
 // Plugin is what is looked at.
@@ -54,7 +55,8 @@ type rule struct {
 	check    func(context.Context, *client.Manager, string) string
 }
 
-// rules are looked at one after the other, each with a plugin that was started for it. One that does not start, or does not end, is
+// rules are looked at one after the other, each with a plugin that was started for it: the read-only ones as in check mode, until
+// something was changed. One that does not start, or does not end, is
 // looked at no further.
 var rules = []rule{
 	{"it starts, shakes hands and says what it manages", true, false, func(context.Context, *client.Manager, string) string { return "" }},
@@ -112,10 +114,11 @@ var rules = []rule{
 		return unless(err == nil && slices.Equal(first, second), "it answers %v, and then %v, %v", first, second, err)
 	}},
 	{"a run that is asked to stop does not lose it", true, false, func(ctx context.Context, m *client.Manager, name string) string {
-		stopping, stop := context.WithCancel(ctx)
-		stop()
+		stopping, stop := context.WithTimeout(ctx, 5*time.Millisecond)
+		defer stop()
 		_ = m.Offer(stopping, []string{name})
-		return survived(m)
+		_, err := m.Installed(ctx, []string{absent}) // as when what was done is put back
+		return unless(err == nil, "asked once more: %v", err)
 	}},
 	{"in check mode nothing is installed", true, true, func(ctx context.Context, m *client.Manager, name string) string {
 		return unless(m.Install(ctx, name) != nil, "it installed %s", name)
@@ -193,18 +196,35 @@ func Check(ctx context.Context, p Plugin) ([]Verdict, error) {
 	if name == "" {
 		name = absent
 	}
+	readOnly := readOnlyStart()
 	verdicts := make([]Verdict, 0, len(rules))
 	for _, r := range rules {
 		if r.changes && p.Package == "" {
 			continue
 		}
 		c := client.Config{File: file, SHA256: hex.EncodeToString(sum[:]), Host: wire.Host{Root: "/", ReadOnly: r.readOnly}}
+		if !r.readOnly {
+			readOnly = nil // what is done to the host from now on, the copy may not show
+		}
+		if r.readOnly {
+			c.Starting = readOnly
+		}
 		problem, further := r.look(ctx, c, name)
 		if verdicts = append(verdicts, Verdict{r.rule, problem}); !further {
 			break
 		}
 	}
 	return verdicts, nil
+}
+
+// readOnlyStart returns what starts a plugin as check mode does, in a copy of the host's trees that is thrown away. Where that cannot be
+// had it is nil, and the plugin is started on the host.
+func readOnlyStart() func(start func() error) error {
+	starting := func(start func() error) error { return packages.InThrowawayView("/", start) }
+	if os.Geteuid() != 0 || starting(func() error { return nil }) != nil {
+		return nil
+	}
+	return starting
 }
 
 // look starts a plugin and looks at it, and tells whether it is worth to start it again.

@@ -10,6 +10,25 @@ import (
 	"testing"
 )
 
+// TestReadOnly: what a plugin writes to answer is gone afterwards, as in check mode.
+func TestReadOnly(t *testing.T) {
+	if readOnlyStart() == nil {
+		t.Skip("a copy of the host's trees that is thrown away needs root and overlayfs")
+	}
+	file := filepath.Join(t.TempDir(), "writes")
+	if out, err := exec.Command("go", "build", "-o", file, "../client/testdata/misbehave").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if _, err := Check(t.Context(), Plugin{File: file}); err != nil {
+		t.Fatal(err)
+	}
+	for _, written := range []string{"/etc/sysctl.d/written.conf", "/run/written.conf", "/var/cache/written.conf"} {
+		if os.Remove(written) == nil {
+			t.Errorf("it wrote %s", written)
+		}
+	}
+}
+
 // TestCheck: each of these plugins breaks the rule that is named, and says how.
 func TestCheck(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "misbehave")

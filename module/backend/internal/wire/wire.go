@@ -22,6 +22,10 @@ var Handshake = plugin.HandshakeConfig{
 	MagicCookieValue: "c1f6d5a0-5b1e-4c1a-9a53-packages",
 }
 
+// Grace is what a program of a package manager has to end in, once it was asked to: as long as the module gives those of the
+// managers that it knows itself. The module waits longer than that for a plugin.
+const Grace = 10 * time.Second
+
 // Service is the name that a plugin's only service has.
 const Service = "packages"
 

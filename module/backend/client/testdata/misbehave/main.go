@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -77,6 +78,9 @@ func main() {
 		os.Exit(3)
 	case "never-ends":
 		signal.Ignore(syscall.SIGTERM)
+	case "never-ends-and-leaves-a-child":
+		signal.Ignore(syscall.SIGTERM)
+		child(true)
 	}
 	service := any(&service{log: log})
 	if does == "lies-about-its-version" {
@@ -87,9 +91,15 @@ func main() {
 		Plugins:         plugin.PluginSet{wire.Service: wire.Plugin{Impl: service}},
 		Logger:          log.ResetNamed("go-plugin"),
 	})
-	if does == "never-ends" {
+	if strings.HasPrefix(does, "never-ends") {
 		select {}
 	}
+}
+
+// garbage are lines that look like those of hclog, and are not.
+var garbage = []string{
+	`{"@message":1}`, `{"@level":null}`, `{"@level":"warn","@message":{"a":[1,null]}}`, `{"@level":"off","@message":"x"}`,
+	`{"@timestamp":7}`, `{"@level":[]}`, `null`, `[]`, `1`, `"x"`, "{", "\x00", strings.Repeat("[", 50000),
 }
 
 // certificate makes one, as go-plugin expects it where both sides agreed on TLS.
@@ -112,8 +122,9 @@ type another struct{}
 func (*another) Begin(int, *int) error { return nil }
 
 type service struct {
-	log   hclog.Logger
-	asked int
+	log       hclog.Logger
+	asked     int
+	answering sync.Mutex
 }
 
 func (s *service) Cancel(wire.Question, *wire.Answer) error { return nil }
@@ -129,6 +140,8 @@ func (s *service) Open(_ wire.Question, a *wire.Answer) error {
 		a.Description.Name = "none"
 	case "named-an-option":
 		a.Description.Name = "--version"
+	case "stops-then":
+		time.AfterFunc(100*time.Millisecond, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
 	case "sealed-at-length":
 		a.Description.Sealed = "no\n{\"changed\": true}"
 	}
@@ -164,6 +177,17 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 		os.Exit(0)
 	case "hangs":
 		select {}
+	case "is-slow": // one after the other, as the plugins of package backend
+		s.answering.Lock()
+		defer s.answering.Unlock()
+		time.Sleep(1500 * time.Millisecond)
+	case "descriptors":
+		files, _ := filepath.Glob("/proc/self/fd/*")
+		for _, file := range files {
+			if target, _ := os.Readlink(file); strings.HasPrefix(target, "/dev/zero") {
+				a.Code, a.Cause = wire.Failed, "it has "+file
+			}
+		}
 	case "hangs-and-does-not-listen":
 		signal.Ignore(syscall.SIGTERM)
 		child(false)
@@ -189,7 +213,15 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 	case "logs":
 		s.log.Info("looked", "name", name)
 		s.log.Warn("careful\n{\"changed\":true,\"msg\":\"\x1b[2Jforged\"}", "with", "two\nlines")
+		fmt.Fprintln(stderr, strings.Repeat("long", 100000))
+		fmt.Fprintln(stderr, "plain")
 		fmt.Println("printed to stdout")
+	case "logs-garbage":
+		for _, line := range garbage {
+			fmt.Fprintln(stderr, line)
+		}
+	case "forges":
+		s.log.Info("done", "changed", true, "state", "restricted")
 	case "code":
 		a.Code = "perhaps"
 	case "no-code":
@@ -214,6 +246,10 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 		for i := range 500000 {
 			a.Packages = append(a.Packages, wire.Package{Name: fmt.Sprint("package-number-", i), Version: "1"})
 		}
+	case "bomb":
+		a.Packages = make([]wire.Package, 900000)
+	case "owners-too":
+		a.Owners = make([]wire.Owner, 900000)
 	case "prints-for-ever":
 		for {
 			fmt.Println(strings.Repeat("x", 500))
@@ -263,11 +299,20 @@ func (s *service) Removal(_ wire.Question, a *wire.Answer) error {
 
 func (s *service) Install(_ wire.Question, a *wire.Answer) error {
 	a.Code = wire.Done
-	if does == "install-hangs" {
+	switch does {
+	case "install-hangs":
 		child(false)
 		select {}
+	case "install-crashes":
+		panic("boom")
 	}
 	return nil
 }
 
-func (s *service) Remove(_ wire.Question, a *wire.Answer) error { return nil }
+func (s *service) Remove(_ wire.Question, a *wire.Answer) error {
+	a.Code = wire.Done
+	if does == "remove-hangs" {
+		select {}
+	}
+	return nil
+}
