@@ -141,7 +141,7 @@ func (m *Manager) Removal(ctx context.Context, name string) ptrace.Removal {
 		err = m.senseless(removal, fmt.Sprint(a.Removal.With))
 	}
 	if err != nil {
-		return ptrace.Removal{Cause: err.Error()}
+		return ptrace.Removal{Unknown: true, Cause: err.Error()}
 	}
 	return ptrace.Removal{With: without(a.Removal.With, name), Asked: a.Removal.Asked}
 }
