@@ -436,6 +436,9 @@ func (m Manager) run(ctx context.Context, readOnly bool, deadline string, args [
 	}
 	for until := time.Now().Add(m.LockTimeout); ; time.Sleep(500 * time.Millisecond) {
 		for _, file := range m.locks {
+			if readOnly {
+				break // it has locks of its own there
+			}
 			if err := m.waitForLock(ctx, m.Name, file, until); err != nil {
 				return result{}, err
 			}
