@@ -248,7 +248,7 @@ class ProgramAction(ActionBase):
         """Return the name of the build for a machine, or fail with what is missing."""
         build = BUILDS.get(machine)
         if build is None:
-            raise AnsibleActionFail('%s has no build for %s: it is built for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
+            raise AnsibleActionFail('%s does not run on %s: there are builds for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
         if not os.path.exists(path_of(self._program, build)):
             what, target = ('build with a plugin host', 'build-host') if self._program == HOST else ('build', 'build')
             raise AnsibleActionFail('%s has no %s for %s in this installation: %s is missing. In a checkout of the collection, run: make %s GOARCH=%s' % (
