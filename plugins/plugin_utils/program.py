@@ -113,11 +113,17 @@ def report_in(output):
     return None, None
 
 
+def signal_in(answer):
+    """Return the signal that ended a command, or nothing."""
+    rc = answer.get('rc') or 0
+    return rc - 128 if 128 < rc <= 192 else None
+
+
 def cause_in(answer, directory=None):
     """Return why no report came back, from what a command left: how it ended, and the last words."""
-    causes, rc = [], answer.get('rc') or 0
-    if rc > 128:
-        causes.append('it was ended by signal %d' % (rc - 128))
+    causes, rc = [], answer.get('rc')
+    if signal_in(answer):
+        causes.append('it was ended by signal %d' % signal_in(answer))
     if rc == 126 and directory:
         causes.append('the target may not run programs from %s, which is mounted noexec perhaps: name another directory with ansible_remote_tmp' % directory)
     for output in ('stdout', 'stderr', 'module_stdout', 'module_stderr'):
@@ -156,7 +162,7 @@ class ProgramAction(ActionBase):
         if command is not None:
             answer = self._low_level_execute_command(command)
             report, machine = report_in(answer.get('stdout', ''))
-            if report is None and machine is None and (answer.get('rc') or 0) > 128:
+            if report is None and machine is None and signal_in(answer):
                 report = self._no_report(answer)  # somebody ended it, and may have had a reason
             if report is not None:
                 result.update(report)
