@@ -217,6 +217,27 @@ func TestReadRequest(t *testing.T) {
 	}
 }
 
+// TestReply: whatever is in a report, it is one line to Go and to Python, and the same text.
+func TestReply(t *testing.T) {
+	var text strings.Builder
+	for r := rune(0); r < 0x3000; r++ {
+		text.WriteRune(r)
+	}
+	var out strings.Builder
+	if err := Reply(&out, map[string]string{"msg": text.String()}); err != nil {
+		t.Fatal(err)
+	}
+	line, found := strings.CutSuffix(strings.TrimPrefix(out.String(), "\n"), "\n")
+	breaks := func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 } // as str.splitlines has them, and more
+	if i := strings.IndexFunc(line, breaks); !found || i >= 0 {
+		t.Errorf("there is %q", line[max(i, 0):][:2])
+	}
+	var back map[string]string
+	if err := json.Unmarshal([]byte(line), &back); err != nil || back["msg"] != text.String() {
+		t.Errorf("it came back otherwise: %v", err)
+	}
+}
+
 // FuzzCheck: any object of arguments is either refused with a message or gives a value for every option.
 func FuzzCheck(f *testing.F) {
 	for _, a := range arguments {

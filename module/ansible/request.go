@@ -167,6 +167,24 @@ func Reply(w io.Writer, report any) error {
 	if err := encoder.Encode(report); err != nil {
 		return err
 	}
-	_, err := w.Write(append([]byte("\n"), line.Bytes()...))
+	_, err := w.Write(append([]byte("\n"), escaped(line.Bytes())...))
 	return err
+}
+
+// escaped returns a line of JSON without the control characters that encoding/json leaves as they are, U+007F to U+009F: to
+// ansible-core U+0085 ends a line.
+func escaped(line []byte) []byte {
+	out := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		if c == 0xc2 && line[i+1] < 0xa0 { // the line is valid UTF-8, and ends in a line break
+			i++
+			c = line[i]
+		} else if c != 0x7f {
+			out = append(out, c)
+			continue
+		}
+		out = fmt.Appendf(out, `\u%04x`, c)
+	}
+	return out
 }

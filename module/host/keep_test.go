@@ -3,12 +3,14 @@
 package host
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // theSum stands for the SHA-256 of theProgram; nobody computes it on the host but the action plugin's command.
@@ -25,20 +27,28 @@ func TestKeep(t *testing.T) {
 		// left is what is in the directory then, besides the program.
 		left []string
 	}{
-		"nothing":            {before: func(string) error { return nil }},
-		"the same":           {before: files("ptrace_scope-"+theSum, theProgram)},
-		"cut short":          {before: files("ptrace_scope-"+theSum, theProgram[:3])},
-		"older ones":         {before: files("ptrace_scope-1", "", ".ptrace_scope-1.tmp", "", "other", ""), left: []string{"other"}},
-		"the other build":    {before: files("ptrace_scope_host-1", ""), left: []string{"ptrace_scope_host-1"}},
-		"a link":             {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
-		"others' program":    {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
-		"others' directory":  {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},
-		"a linked directory": {before: links(".", "hardening.yama"), err: "is not a directory"},
+		"nothing":                {before: func(string) error { return nil }},
+		"the same":               {before: files("ptrace_scope-"+theSum, theProgram)},
+		"cut short":              {before: files("ptrace_scope-"+theSum, theProgram[:3])},
+		"what a killed run left": {before: files(".ptrace_scope-1.tmp", "", "other", ""), left: []string{"other"}},
+		"other controllers' versions": {before: files("ptrace_scope-1", "", "ptrace_scope-1.seal", "", "ptrace_scope-"+theSum+".seal", ""),
+			left: []string{"ptrace_scope-1", "ptrace_scope-1.seal"}},
+		"a version of a month ago": {before: aged(map[string]time.Duration{"ptrace_scope-1": 31 * 24 * time.Hour, "ptrace_scope-2": 29 * 24 * time.Hour}),
+			left: []string{"ptrace_scope-2"}},
+		"four others": {before: aged(map[string]time.Duration{"ptrace_scope-1": 1, "ptrace_scope-2": time.Hour, "ptrace_scope-3": 2, "ptrace_scope-4": 3}),
+			left: []string{"ptrace_scope-1", "ptrace_scope-3", "ptrace_scope-4"}},
+		"a seal without a program": {before: files("ptrace_scope-1.seal", "")},
+		"the other build":          {before: files("ptrace_scope_host-1", ""), left: []string{"ptrace_scope_host-1"}},
+		"a link":                   {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
+		"others' program":          {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
+		"others' directory":        {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},
+		"a linked directory":       {before: links(".", "hardening.yama"), err: "is not a directory"},
+		"a linked /var/cache":      {before: linkedCache, err: "cannot be trusted in its place: have it mounted there (mount --bind), or set hardening_yama_cache to false"},
 		"a file for a directory": {before: func(cache string) error { return os.WriteFile(filepath.Join(cache, "hardening.yama"), nil, 0o644) },
 			err: "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := hostOf(t, map[string]string{"var/cache/x": ""})
+			h := hostOf(t, map[string]string{"var/cache/x": "", "run/x": ""})
 			cache := h.path("/var/cache")
 			if err := c.before(cache); err != nil {
 				t.Fatal(err)
@@ -90,23 +100,53 @@ func TestKeepNothing(t *testing.T) {
 	}
 }
 
-// TestKeepOneAtATime: while another run is at it, this one leaves everything alone.
+// TestKeepOneAtATime: while another run is at it, this one leaves everything alone. A user who locks what all can read is not heard.
 func TestKeepOneAtATime(t *testing.T) {
-	h := hostOf(t, map[string]string{"var/cache/hardening.yama/.ptrace_scope-1.tmp": ""})
-	dir, err := os.Open(h.path(keepDir))
-	if err != nil {
-		t.Fatal(err)
+	for what, alone := range map[string]bool{keepLock: false, keepDir: true} {
+		h := hostOf(t, map[string]string{"var/cache/hardening.yama/.ptrace_scope-1.tmp": "", "run/hardening.yama.cache.lock": ""})
+		f, err := os.Open(h.path(what))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.keep(theSum, theProgram); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(h.path(keepDir + "/ptrace_scope-" + theSum)); (err == nil) != alone {
+			t.Errorf("%s is locked by another, and the program: %v", what, err)
+		}
 	}
-	defer dir.Close()
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// TestKeepLock: nobody but root can open what is locked.
+func TestKeepLock(t *testing.T) {
+	h := hostOf(t, map[string]string{"var/cache/x": "", "run/x": ""})
 	if err := h.keep(theSum, theProgram); err != nil {
 		t.Fatal(err)
 	}
-	if names, _ := dir.Readdirnames(-1); !slices.Equal(names, []string{".ptrace_scope-1.tmp"}) {
-		t.Errorf("it has %q", names)
+	if info, err := os.Stat(h.path(keepLock)); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
 	}
+}
+
+// aged leaves these versions, each sent so long ago.
+func aged(since map[string]time.Duration) func(string) error {
+	return func(cache string) error {
+		err := os.Mkdir(filepath.Join(cache, "hardening.yama"), 0o755)
+		for name, ago := range since {
+			file, then := filepath.Join(cache, "hardening.yama", name), time.Now().Add(-ago)
+			err = errors.Join(err, os.WriteFile(file, nil, 0o755), os.Chtimes(file, then, then))
+		}
+		return err
+	}
+}
+
+// linkedCache has an administrator's link in the place of /var/cache.
+func linkedCache(cache string) error {
+	return errors.Join(os.Rename(cache, cache+".moved"), os.Symlink(cache+".moved", cache))
 }
 
 func files(namesAndContents ...string) func(string) error {

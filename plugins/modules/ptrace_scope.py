@@ -105,7 +105,7 @@ options:
     default: true
   reason:
     description:
-      - Who asks for it and why, in one line. It is kept in the header of the drop-in.
+      - Who asks for it and why, in one line. It is kept in the header of the drop-in, which everybody can read.
     type: str
   verify:
     description:
@@ -180,13 +180,14 @@ notes:
   - apt and pacman are asked for what their lists of repositories say as they lie. To fetch them anew is left to whoever
     maintains the host.
   - What is done and why is in the system's log, as with Ansible's own modules, in check mode, too. In the journal its fields
-    begin with C(PTRACE_SCOPE_). Free text and names among the options are not logged. With C(no_log), or C(no_target_syslog),
-    nothing is.
+    begin with C(PTRACE_SCOPE_). Free text and names among the options are not logged by the module. With C(no_log), or
+    C(no_target_syslog), nothing is.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
   - The first task of a host sends the program. Root keeps it there, as C(/var/cache/hardening.yama/ptrace_scope-)I(SHA-256),
     so that later tasks are one command. With the variable C(hardening_yama_cache=false) nothing is kept, and nothing that
-    was kept is run. Options stand on the command line of the host then, where its users can see them. With C(no_log)
-    they do not.
+    was kept is run.
+  - In that one command the options, from a vault or not, stand on the command line. Users of the host can see them there while
+    it runs, and sudo keeps them in its log. With C(no_log), or C(no_target_syslog), they are sent in a file.
 seealso:
   - module: hardening.yama.ptrace_scope_info
   - name: Yama in the kernel's administrator guide

@@ -99,7 +99,7 @@ def word(value):
 
 def report_in(output):
     """Return the program's report, or what the target is that needs a program, from the output of a command."""
-    for line in reversed(output.splitlines()):
+    for line in reversed(output.split('\n')):  # splitlines has more that ends a line, which may stand in a report
         line = line.strip()
         if line.startswith(NEED + ' '):
             return None, line[len(NEED):].strip()
@@ -111,6 +111,27 @@ def report_in(output):
             if 'changed' in report and 'msg' in report:
                 return dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN), None
     return None, None
+
+
+def signal_in(answer):
+    """Return the signal that ended a command, or nothing."""
+    rc = answer.get('rc') or 0
+    return rc - 128 if 128 < rc <= 192 else None
+
+
+def cause_in(answer, directory=None):
+    """Return why no report came back, from what a command left: how it ended, and the last words."""
+    causes, rc = [], answer.get('rc')
+    if signal_in(answer):
+        causes.append('it was ended by signal %d' % signal_in(answer))
+    if rc == 126 and directory:
+        causes.append('the target may not run programs from %s, which is mounted noexec perhaps: name another directory with ansible_remote_tmp' % directory)
+    for output in ('stdout', 'stderr', 'module_stdout', 'module_stderr'):
+        lines = [line.strip() for line in (answer.get(output) or '').split('\n') if line.strip()]
+        if lines:
+            causes.append('the last words are: %s' % lines[-1][:200])
+            break
+    return '; '.join(causes) or 'nothing was said, with status %s' % rc
 
 
 class ProgramAction(ActionBase):
@@ -130,20 +151,27 @@ class ProgramAction(ActionBase):
         task_vars = task_vars or {}
         # Plain values: what came from a vault or a template is an object of ansible-core's.
         arguments = json.loads(word(dict(self._task.args, _hardening_yama_module=self.module)))
-        if self._task.args.get('catalog'):
+        catalog = arguments.get('catalog')
+        if catalog not in (None, ''):
             # Any YAML there is for plays: the program has no parser.
-            path = self._find_needle('files', self._task.args['catalog'])
-            arguments['_hardening_yama_catalog'] = json.loads(word(self._loader.load_from_file(path)))
+            content = self._loader.load_from_file(self._find_needle('files', str(catalog)))
+            arguments['_hardening_yama_catalog'] = {} if content is None else json.loads(word(content))
         self._program = HOST if arguments.get('backend_plugin') is not None else EVERYDAY
         machine = None
         command = self._command(arguments, task_vars)
         if command is not None:
             answer = self._low_level_execute_command(command)
             report, machine = report_in(answer.get('stdout', ''))
-            if machine is None:
-                result.update(report or self._no_report(answer))
+            if report is None and machine is None and signal_in(answer):
+                report = self._no_report(answer)  # somebody ended it, and may have had a reason
+            if report is not None:
+                result.update(report)
                 return result
-            self._display.vvv('the program is not on the target, so it is sent: %s' % machine)
+            if machine is None:
+                # A login shell of become's that reads the script before sh does, say. What the program does can be done twice.
+                self._display.vvv('no report came back, so the program is sent: %s' % cause_in(answer))
+            else:
+                self._display.vvv('the program is not on the target, so it is sent: %s' % machine)
             checksum = CHECKSUMS[self._program].get(machine)
             if checksum and not self._task.check_mode:
                 arguments['_hardening_yama_keep'] = checksum
@@ -155,7 +183,6 @@ class ProgramAction(ActionBase):
         shell = self._connection._shell
         if (
             self._task.async_val  # ansible-core starts it in the background
-            or self._task.no_log  # a command line can be seen
             or C.DEFAULT_KEEP_REMOTE_FILES
             or getattr(shell, 'SHELL_FAMILY', None) != 'sh'
             or self._connection.transport.split('.')[-1] == 'local'  # nothing is far away
@@ -164,6 +191,8 @@ class ProgramAction(ActionBase):
             return None
         arguments = dict(arguments)
         self._update_module_args(self.module, arguments, task_vars)
+        if arguments.get('_ansible_no_log', True):  # sudo keeps command lines in its log, and ps shows them
+            return None
         arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
         command = SCRIPT % dict(
             sums=' '.join(sorted(set(filter(None, CHECKSUMS[self._program].values())))) or 'none',
@@ -193,15 +222,20 @@ class ProgramAction(ActionBase):
             wrap_async=wrap_async,
         )
         if not wrap_async:
+            if 'module_stdout' in result:  # ansible-core's own words for a module that gave no report are the same for each cause
+                result['msg'] = self._message(result, self._connection._shell.tmpdir)
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
+
+    def _message(self, answer, directory=None):
+        return 'run %s: no report came back: %s' % (self.module, cause_in(answer, directory))
 
     def _no_report(self, answer):
         """Return a failure in the form that ansible-core has for a module that says nothing."""
         return dict(
             failed=True,
             changed=False,
-            msg='run %s: no report came back: see module_stdout and module_stderr' % self.module,
+            msg=self._message(answer),
             module_stdout=answer.get('stdout', ''),
             module_stderr=answer.get('stderr', ''),
             rc=answer.get('rc'),
@@ -220,7 +254,7 @@ class ProgramAction(ActionBase):
         """Return the name of the build for a machine, or fail with what is missing."""
         build = BUILDS.get(machine)
         if build is None:
-            raise AnsibleActionFail('%s has no build for %s: it is built for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
+            raise AnsibleActionFail('%s does not run on %s: there are builds for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
         if not os.path.exists(path_of(self._program, build)):
             what, target = ('build with a plugin host', 'build-host') if self._program == HOST else ('build', 'build')
             raise AnsibleActionFail('%s has no %s for %s in this installation: %s is missing. In a checkout of the collection, run: make %s GOARCH=%s' % (

@@ -29,7 +29,7 @@ class CallbackModule(CallbackBase):
 
     def __init__(self):
         super().__init__()
-        self._target, self._lines, self._before = os.environ['TARGET'], [], None
+        self._target, self._lines, self._before, self._wrong = os.environ['TARGET'], [], None, set()
 
     def _passed(self):
         """Return what has passed so far: commands and transfers, bytes sent, bytes received, turns."""
@@ -54,14 +54,16 @@ class CallbackModule(CallbackBase):
             # In the role that changes something, the tasks about packages do not.
             changes = wanted['changes'] and not task.action.split('.')[-1].startswith('package')
             if bool(result._result.get('changed')) != changes:
+                self._wrong.add(result._host.get_name())
                 self._display.display('WRONG %s: %s' % (task.action, result._result))
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
+        self._wrong.add(result._host.get_name())
         self._display.display('FAILED %s: %s' % (result._task.action, result._result))
 
     v2_runner_on_unreachable = v2_runner_on_failed
 
     def v2_playbook_on_stats(self, stats):
-        self._display.display('%d hosts' % len(stats.ok))
+        self._display.display('%d hosts did all of it' % len(set(stats.ok) - self._wrong))
         with open(os.environ['SPEED'], 'a', encoding='ascii') as f:
             f.writelines(json.dumps(line) + '\n' for line in self._lines)
