@@ -137,8 +137,13 @@ func enterThrowawayView(root string, needed []string) error {
 			targets = append(targets, point)
 		}
 	})
-	// All of them are made before one is in its place, where it hides what is below; the deepest come last.
+	// Those that lie in one another are made before one is in its place, where it hides what is below; the deepest come last.
 	slices.Sort(targets)
+	alone := func(target string) bool {
+		return !slices.ContainsFunc(targets, func(other string) bool {
+			return strings.HasPrefix(other, target+"/") || strings.HasPrefix(target, other+"/")
+		})
+	}
 	made := make([]string, len(targets)) // "" where there is nothing to see, or nobody will miss it
 	for i, target := range targets {
 		at := filepath.Join(scratch, strconv.Itoa(i))
@@ -146,13 +151,18 @@ func enterThrowawayView(root string, needed []string) error {
 		if slices.Contains(trees, target) && (err != nil || !info.IsDir()) {
 			continue // not on this host, or a link into another of the trees
 		}
-		if err == nil {
-			err = makeLayer(target, at, info.IsDir())
+		view := at + "/view"
+		if alone(target) {
+			view = target
 		}
 		if err == nil {
-			made[i] = at + "/view"
-		} else if required(target) {
+			err = makeLayer(target, at, view, info.IsDir())
+		}
+		if err != nil && required(target) {
 			return err
+		}
+		if err == nil && view != target {
+			made[i] = view
 		}
 	}
 	for i, target := range targets {
@@ -167,11 +177,10 @@ func enterThrowawayView(root string, needed []string) error {
 }
 
 // makeLayer makes what lies on a directory or a file in the view: an overlay or, where there can be none, what is there already but
-// read-only.
-func makeLayer(target, at string, directory bool) error {
-	view := at + "/view"
+// read-only. It is made where it belongs, or below at.
+func makeLayer(target, at, view string, directory bool) error {
 	dirs := []string{at, at + "/upper", at + "/work"}
-	if directory {
+	if directory && view != target {
 		dirs = append(dirs, view)
 	}
 	for _, dir := range dirs {
