@@ -48,11 +48,15 @@ func TestScripts(t *testing.T) {
 			return furnish(filepath.Join(e.WorkDir, "root"))
 		},
 		Condition: func(name string) (bool, error) {
-			if name != "strict-kernel" {
+			switch name {
+			case "strict-kernel":
+				scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+				return err == nil && string(scope) >= "2", nil
+			case "plugin-host":
+				return runsPlugins, nil
+			default:
 				return false, fmt.Errorf("no such condition: %s", name)
 			}
-			scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
-			return err == nil && string(scope) >= "2", nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"report": answerOf(schema.Scope), "info": answerOf(schema.Info),
