@@ -93,7 +93,7 @@ def tables(found):
           both(lambda p, s=s: number(cpu[p, s])) if (True, s) in cpu else ''] for s in NAMES])
     hosts = table(
         ['%d hosts at forks %d, nothing to change, pipelining on' % (fleet['hosts'], fleet['forks']), 'seconds', 'hosts per second', 'failures'],
-        [[NAMES[s], number(fleet[s + '_seconds']), number(fleet[s + '_hosts_per_second']), str(fleet.get(s + '_failures', 'not counted'))] for s in ('warm', 'role')])
+        [[NAMES[s], number(fleet[s + '_seconds']), number(fleet[s + '_hosts_per_second']), str(fleet[s + '_failures'])] for s in ('warm', 'role')])
     where = 'Measured on %s: %s; %s.' % (
         found['date'], found['machine'], ', '.join('%s %s' % item for item in versions.items()))
     return '\n\n'.join([where, times, costs, hosts])
