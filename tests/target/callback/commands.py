@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 
 from ansible.plugins.callback import CallbackBase
 
@@ -36,12 +37,21 @@ class CallbackModule(CallbackBase):
         with open(self._log, encoding='utf-8', errors='replace') as f:
             return sum(line.startswith('Starting session: ') for line in f)
 
+    def _count_until(self, enough):
+        """Return how many there are once sshd, which may be late to write it, has told of enough, and tells of no more."""
+        deadline, last, count = time.monotonic() + 10, -1, self._count()
+        while time.monotonic() < deadline and (count - self._before < enough or count != last):
+            time.sleep(0.05)
+            last, count = count, self._count()
+        return count - self._before
+
     def v2_playbook_on_task_start(self, task, is_conditional):
         self._before, self._name = self._count(), task.get_name()
 
     def _tell(self, result, failed):
         task, answer = result._task, result._result
-        asked, want = self._count() - self._before, task.vars.get('commands')
+        want = task.vars.get('commands')
+        asked = self._count_until(6 if want == 'many' else want or 0)
         fails = task.vars.get('fails')
         # What no module says is what a task without no_log says.
         msg = answer.get('msg', '')
