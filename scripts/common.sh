@@ -18,7 +18,7 @@ die() { say "error: $*" && exit 1; }
 # tell_failures names each command that ends the script from then on, and where it stands.
 tell_failures() {
 	set -E
-	trap 'say "failed: $0, line $LINENO: ${BASH_COMMAND:0:200}"' ERR
+	trap 'say "failed: ${BASH_SOURCE[0]}, line $LINENO: ${BASH_COMMAND:0:200}"' ERR
 }
 
 # timed WHAT COMMAND... runs a long step, and says what it is and how long it took.
