@@ -11,8 +11,8 @@ SMALL  := -trimpath -buildvcs=false -ldflags '-s -w' -gcflags=all=-l
 SAME   := GOTOOLCHAIN=local CGO_ENABLED=0 GOFLAGS=-mod=readonly GOEXPERIMENT=nogreenteagc GOENV=off GOWORK=off GOAMD64=v1 GOARM64=v8.0 GOPPC64=power8 GORISCV64=rva20u64
 BIN    := plugins/modules/__bin__/ptrace_scope_$(GOOS)_$(GOARCH)
 # The build that can run a package manager of the site's own is four times as large: for as many as the artifact takes.
-HOST_ARCHS := amd64 arm64 ppc64le
-HOST_BIN   := plugins/modules/__bin__/ptrace_scope_host_$(GOOS)_$(GOARCH)
+PLUGINS_ARCHS := amd64 arm64 ppc64le
+PLUGINS_BIN   := plugins/modules/__bin__/ptrace_scope_plugins_$(GOOS)_$(GOARCH)
 
 .PHONY: help
 help: ## show this menu
@@ -35,17 +35,17 @@ build: ## build the program into bin/ and, for the collection, plugins/modules/_
 	@$(SAME) GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build $(SMALL) -o $(BIN) ./module
 	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(BIN) bin/ptrace_scope; fi
 
-.PHONY: build-host
-build-host: ## build the program that can run plugins (docs/backend-plugins.md), which tasks with backend_plugin need (GOARCH=…)
+.PHONY: build-plugins
+build-plugins: ## build the program that can run plugins (docs/plugins.md), which tasks with backend_plugin need (GOARCH=…)
 	@scripts/setup build
-	@$(SAME) GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build $(SMALL) -tags pluginhost -o $(HOST_BIN) ./module
-	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(HOST_BIN) bin/ptrace_scope_host; fi
+	@$(SAME) GOOS=$(GOOS) GOARCH=$(GOARCH) $(GO) build $(SMALL) -tags plugins -o $(PLUGINS_BIN) ./module
+	@mkdir -p bin && if [ "$(GOARCH)" = "$$($(GO) env GOHOSTARCH)" ]; then cp $(PLUGINS_BIN) bin/ptrace_scope_plugins; fi
 
 .PHONY: builds
 builds: ## build the programs for every architecture, with checksums in bin/SHA256SUMS
 	@for arch in $(ARCHS); do $(MAKE) --no-print-directory build GOARCH=$$arch || exit 1; done
-	@for arch in $(HOST_ARCHS); do $(MAKE) --no-print-directory build-host GOARCH=$$arch || exit 1; done
-	@cd $(dir $(BIN)) && sha256sum $(ARCHS:%=ptrace_scope_$(GOOS)_%) $(HOST_ARCHS:%=ptrace_scope_host_$(GOOS)_%) >$(CURDIR)/bin/SHA256SUMS
+	@for arch in $(PLUGINS_ARCHS); do $(MAKE) --no-print-directory build-plugins GOARCH=$$arch || exit 1; done
+	@cd $(dir $(BIN)) && sha256sum $(ARCHS:%=ptrace_scope_$(GOOS)_%) $(PLUGINS_ARCHS:%=ptrace_scope_plugins_$(GOOS)_%) >$(CURDIR)/bin/SHA256SUMS
 
 .PHONY: dist
 dist: ## make the artifact for Galaxy in dist/
@@ -55,7 +55,7 @@ dist: ## make the artifact for Galaxy in dist/
 .PHONY: generate
 generate: ## make again what is made from schema/ and from the decision table
 	$(GO) run ./schema/generate
-	$(GO) test ./module/ptrace -run TestDecisionsDocument -update
+	$(GO) test ./module/internal/ptrace -run TestDecisionsDocument -update
 
 .PHONY: fuzz
 fuzz: ## fuzz for long: TREES=20000 random trees by the real loaders, every parser for FUZZ_SECONDS=60

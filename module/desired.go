@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/schema"
 )
 

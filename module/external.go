@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/host"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/host"
 )
 
 // external is a package manager of the site's own.

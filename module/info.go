@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/host"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/host"
+	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/schema"
 )
 

@@ -7,9 +7,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/logs"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/logs"
+	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/schema"
 )
 

@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"hardening.yama/module/host"
-	"hardening.yama/module/logs"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/host"
+	"hardening.yama/module/internal/logs"
+	"hardening.yama/module/internal/ptrace"
 )
 
 // journal is the socket of a tree's journal.

@@ -10,9 +10,9 @@ import (
 	"os/signal"
 	"syscall"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/attach"
-	"hardening.yama/module/logs"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/attach"
+	"hardening.yama/module/internal/logs"
 )
 
 func main() {

@@ -14,10 +14,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/attach"
-	"hardening.yama/module/host"
-	"hardening.yama/module/logs"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/attach"
+	"hardening.yama/module/internal/host"
+	"hardening.yama/module/internal/logs"
 	"hardening.yama/schema"
 )
 
@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			case "strict-kernel":
 				scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 				return err == nil && string(scope) >= "2", nil
-			case "plugin-host":
+			case "plugins-build":
 				return runsPlugins, nil
 			default:
 				return false, fmt.Errorf("no such condition: %s", name)

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 
-	"hardening.yama/module/attach"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/attach"
+	"hardening.yama/module/internal/ptrace"
 )
 
 // Proof is what processes of ours met when they tried to trace each other, in words.

@@ -10,9 +10,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/ptrace"
-	"hardening.yama/module/sysctld"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/internal/sysctld"
 )
 
 // Report is the answer to ansible-core. Its keys are documented in schema/ptrace_scope.yml, RETURN.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/ptrace"
 )
 
 // lost is a machine that can be looked at no more.

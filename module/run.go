@@ -14,11 +14,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/attach"
-	"hardening.yama/module/host"
-	"hardening.yama/module/logs"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/attach"
+	"hardening.yama/module/internal/host"
+	"hardening.yama/module/internal/logs"
+	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/schema"
 )
 

@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"hardening.yama/module/host"
-	"hardening.yama/module/logs"
-	"hardening.yama/module/ptrace"
+	"hardening.yama/module/internal/host"
+	"hardening.yama/module/internal/logs"
+	"hardening.yama/module/internal/ptrace"
 )
 
 // fedora is a tree with an enabler: the real adapter for files and kernel, and a package manager that is a map.

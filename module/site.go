@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"hardening.yama/module/ansible"
-	"hardening.yama/module/packages"
+	"hardening.yama/module/internal/ansible"
+	"hardening.yama/module/internal/packages"
 	"hardening.yama/schema"
 )
 

@@ -15,10 +15,10 @@ import (
 	"strings"
 	"syscall"
 
-	"hardening.yama/module/backend"
+	"hardening.yama/module/plugin"
 )
 
-func main() { backend.Serve(open) }
+func main() { plugin.Serve(open) }
 
 // program is GNU Stow's.
 const program = "/usr/bin/stow"
@@ -31,7 +31,7 @@ type stow struct {
 }
 
 // open looks at the directory once: without one, or with one that others can write to, there is nothing to say about packages.
-func open(host backend.Host) (backend.Manager, error) {
+func open(host plugin.Host) (plugin.Manager, error) {
 	s := &stow{target: filepath.Join(host.Root, "/usr/local")}
 	s.dir = filepath.Join(s.target, "stow")
 	info, err := os.Lstat(s.dir)
@@ -48,8 +48,8 @@ func open(host backend.Host) (backend.Manager, error) {
 	return s, nil
 }
 
-func (s *stow) Describe() backend.Description {
-	return backend.Description{Name: "stow", Sealed: s.sealed}
+func (s *stow) Describe() plugin.Description {
+	return plugin.Description{Name: "stow", Sealed: s.sealed}
 }
 
 // split tells name and version of gdb-14.2: the version begins with a digit.
@@ -135,8 +135,8 @@ func (s *stow) used(name string) (string, error) {
 	return "", err
 }
 
-func (s *stow) Installed(_ context.Context, names []string) ([]backend.Package, error) {
-	var installed []backend.Package
+func (s *stow) Installed(_ context.Context, names []string) ([]plugin.Package, error) {
+	var installed []plugin.Package
 	for _, name := range names {
 		directory, err := s.used(name)
 		if err != nil {
@@ -144,20 +144,20 @@ func (s *stow) Installed(_ context.Context, names []string) ([]backend.Package, 
 		}
 		if directory != "" {
 			_, version := split(directory)
-			installed = append(installed, backend.Package{Name: name, Version: version})
+			installed = append(installed, plugin.Package{Name: name, Version: version})
 		}
 	}
 	return installed, nil
 }
 
 // Owners: a file belongs to the package in whose directory it lies. There is nothing to compare its content with.
-func (s *stow) Owners(_ context.Context, files []string) ([]backend.Owner, error) {
-	var owners []backend.Owner
+func (s *stow) Owners(_ context.Context, files []string) ([]plugin.Owner, error) {
+	var owners []plugin.Owner
 	for _, file := range files {
 		inside, ours := strings.CutPrefix(file, "/usr/local/stow/")
 		directory, _, deeper := strings.Cut(inside, "/")
 		if name, _ := split(directory); ours && deeper {
-			owners = append(owners, backend.Owner{File: file, Package: name})
+			owners = append(owners, plugin.Owner{File: file, Package: name})
 		}
 	}
 	return owners, nil
@@ -169,24 +169,24 @@ func (s *stow) Requirers(context.Context, []string) (map[string][]string, error)
 }
 
 // Offer offers the newest version, if nothing is in the way of its links.
-func (s *stow) Offer(ctx context.Context, name string) (backend.Offer, error) {
+func (s *stow) Offer(ctx context.Context, name string) (plugin.Offer, error) {
 	directories, err := s.directories(name)
 	if err != nil {
-		return backend.Offer{}, err
+		return plugin.Offer{}, err
 	}
 	if len(directories) == 0 {
-		return backend.Offer{}, backend.ErrNotOffered
+		return plugin.Offer{}, plugin.ErrNotOffered
 	}
-	return backend.Offer{Package: name}, s.run(ctx, directories[len(directories)-1], "--simulate", "--no-folding")
+	return plugin.Offer{Package: name}, s.run(ctx, directories[len(directories)-1], "--simulate", "--no-folding")
 }
 
 // Removal takes nothing else along.
-func (s *stow) Removal(ctx context.Context, name string) (backend.Removal, error) {
+func (s *stow) Removal(ctx context.Context, name string) (plugin.Removal, error) {
 	directory, err := s.used(name)
 	if err != nil || directory == "" {
-		return backend.Removal{}, errors.Join(err, fmt.Errorf("%s is not installed", name))
+		return plugin.Removal{}, errors.Join(err, fmt.Errorf("%s is not installed", name))
 	}
-	return backend.Removal{}, s.run(ctx, directory, "--simulate", "--delete")
+	return plugin.Removal{}, s.run(ctx, directory, "--simulate", "--delete")
 }
 
 func (s *stow) Install(ctx context.Context, name string) error {
@@ -195,7 +195,7 @@ func (s *stow) Install(ctx context.Context, name string) error {
 		return err
 	}
 	if len(directories) == 0 {
-		return backend.ErrNotOffered
+		return plugin.ErrNotOffered
 	}
 	return s.run(ctx, directories[len(directories)-1], "--no-folding")
 }
@@ -211,7 +211,7 @@ func (s *stow) Remove(ctx context.Context, name string) error {
 // run has GNU Stow do something with a package.
 func (s *stow) run(ctx context.Context, directory string, what ...string) error {
 	args := append([]string{"--dir=" + s.dir, "--target=" + s.target}, what...)
-	out, err := backend.Run(ctx, program, append(args, directory)...)
+	out, err := plugin.Run(ctx, program, append(args, directory)...)
 	if err == nil && out.Code != 0 {
 		err = fmt.Errorf("stow %s %s: exit code %d: %s", strings.Join(what, " "), directory, out.Code, strings.TrimSpace(out.Stderr))
 	}

@@ -147,7 +147,7 @@ options:
   backend_plugin:
     description:
       - A package manager of the site's own to use, for hosts that have none of the known ones. It is a program that speaks
-        the protocol of this collection, see C(docs/backend-plugins.md), and that lies on the host already.
+        the protocol of this collection, see C(docs/plugins.md), and that lies on the host already.
       - The module's larger build, which can run such programs, is sent and kept for tasks with this option.
     type: dict
     suboptions:

@@ -32,7 +32,7 @@ BUILDS = {
 
 # The everyday program, and the larger one that can run a package manager of the site's own.
 EVERYDAY = 'ptrace_scope'
-HOST = 'ptrace_scope_host'
+PLUGINS = 'ptrace_scope_plugins'
 
 BUILD_DIR = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'modules', '__bin__')
 
@@ -87,7 +87,7 @@ def checksum_of(program, build):
 # Here and not in run(): each task runs in a process of its own, forked from one that has imported this.
 CHECKSUMS = dict(
     (program, dict((machine, checksum_of(program, build)) for machine, build in BUILDS.items()))
-    for program in (EVERYDAY, HOST))
+    for program in (EVERYDAY, PLUGINS))
 
 
 def word(value):
@@ -156,7 +156,7 @@ class ProgramAction(ActionBase):
             # Any YAML there is for plays: the program has no parser.
             content = self._loader.load_from_file(self._find_needle('files', str(catalog)))
             arguments['_hardening_yama_catalog'] = {} if content is None else json.loads(word(content))
-        self._program = HOST if arguments.get('backend_plugin') is not None else EVERYDAY
+        self._program = PLUGINS if arguments.get('backend_plugin') is not None else EVERYDAY
         machine = None
         command = self._command(arguments, task_vars)
         if command is not None:
@@ -256,7 +256,7 @@ class ProgramAction(ActionBase):
         if build is None:
             raise AnsibleActionFail('%s does not run on %s: there are builds for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
         if not os.path.exists(path_of(self._program, build)):
-            what, target = ('build with a plugin host', 'build-host') if self._program == HOST else ('build', 'build')
+            what, target = ('build with a plugin host', 'build-plugins') if self._program == PLUGINS else ('build', 'build')
             raise AnsibleActionFail('%s has no %s for %s in this installation: %s is missing. In a checkout of the collection, run: make %s GOARCH=%s' % (
                 self.module, what, machine, path_of(self._program, build), target, build.split('_')[1]))
         return build

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package host is the machine as it is: it reads the files, the kernel and the package database, and carries out the
+// actions of a plan.
+package host
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"hardening.yama/module/internal/packages"
+	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/internal/sysctld"
+	"hardening.yama/schema"
+)
+
+// Host is one machine, or in tests a tree that looks like one.
+type Host struct {
+	root string
+	// image: what lies below root is the tree of an image being built. The running kernel is not its own, nor are the locks.
+	image   bool
+	catalog schema.Catalog
+	distro  schema.Distribution
+	manager PackageManager
+	loaders sysctld.Loaders
+	// unread are files that this user may not read, which is an answer only where nothing will be changed.
+	unread   []string
+	readOnly bool
+	// explain: Explain will be called. What it needs is asked together with the rest then.
+	explain   bool
+	meanwhile func()
+	owners    map[string]string
+	requirers func() (map[string][]string, error)
+}
+
+// PackageManager is what a host needs of its package manager, and of the database of what is installed. A question without
+// an answer is an error, or told as the cause in an Offer or a Removal; absent is another answer.
+type PackageManager interface {
+	// String returns the manager's name, ptrace.None where packages are left alone.
+	String() string
+	// Sealed says why no package can be changed here, "" where they can.
+	Sealed() string
+	// Knows tells whether there is a database of what is installed, though packages may be left alone.
+	Knows() bool
+	// AskInstalled asks which of the names are installed. The answer, which is waited for, has them in their order.
+	AskInstalled(ctx context.Context, names []string) (answer func() ([]packages.Installed, error))
+	// Owners returns the package of each of the files that has one, changed or not.
+	Owners(ctx context.Context, files []string) (map[string]string, error)
+	// Unchanged tells whether a package's file has the content that it came with.
+	Unchanged(ctx context.Context, owner, file string) (bool, error)
+	// Requirers returns for each of the packages the installed ones that require it, and those that require those.
+	Requirers(ctx context.Context, names []string) (map[string][]string, error)
+	// Offer tells what the repositories offer under any of the names, the first that they do.
+	Offer(ctx context.Context, names []string) ptrace.Offer
+	// Removal tells what removing a package would take along.
+	Removal(ctx context.Context, name string) ptrace.Removal
+	Install(ctx context.Context, name string) error
+	Remove(ctx context.Context, name string) error
+}
+
+// Config is what a host needs to be told.
+type Config struct {
+	// Catalog says what counts as a debugger, and names the enablers.
+	Catalog schema.Catalog
+	// ReadOnly: nothing is written while the host is asked, for check mode.
+	ReadOnly bool
+	// Explain: what was observed will have to be explained.
+	Explain bool
+	// Root is where the tree of an image lies that is being built, "" or / for the running host.
+	Root string
+	// Backend is the name of the package manager to use, "" for the distribution's own.
+	Backend string
+	// External starts a package manager that is none of ours for the tree below a root; nil for one of ours.
+	External func(root string) (PackageManager, error)
+	// LockTimeout is how long a busy package manager is waited for.
+	LockTimeout time.Duration
+	// Meanwhile is done whenever there is time for it: by Observe as soon as the package database was asked, which takes longer
+	// than all the rest, and by Lock while another run has the host.
+	Meanwhile func()
+}
+
+// New returns the host whose files are below root.
+func New(root string, c Config) (*Host, error) {
+	h := &Host{root: root, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain, meanwhile: c.Meanwhile}
+	if h.meanwhile == nil {
+		h.meanwhile = func() {}
+	}
+	release, err := h.osRelease()
+	if err != nil {
+		return nil, err
+	}
+	h.distro = h.catalog.Distribution(release["ID"], release["VERSION_ID"])
+	if c.External != nil {
+		return h, h.use(c.External)
+	}
+	manager, err := h.findManager(c.Backend)
+	if err != nil {
+		return nil, err
+	}
+	manager.ReadOnly, manager.LockTimeout = c.ReadOnly, c.LockTimeout
+	h.manager = manager
+	return h, nil
+}
+
+// NewImage returns the tree of an image that is being built. Whoever can write to its directories, or to those above, could
+// have us write elsewhere.
+func NewImage(c Config) (*Host, error) {
+	root, err := filepath.EvalSymlinks(c.Root)
+	if err != nil {
+		return nil, fmt.Errorf("open the root: %w", err)
+	}
+	if c.Root = root; root == "/" {
+		return New(root, c)
+	}
+	for dir := root; dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Lstat(dir)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("open the root: %w", err)
+		case !info.IsDir():
+			return nil, fmt.Errorf("open the root: %s is not a directory", dir)
+		case !ownedByUs(info) || info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
+			return nil, fmt.Errorf("open the root: %s can be written by others than root (mode %s): chown root and chmod go-w it first", dir, info.Mode())
+		}
+	}
+	if _, err := os.Stat(filepath.Join(root, "etc")); err != nil {
+		return nil, fmt.Errorf("open the root: %w: this is no tree of a system, or it is not mounted", err)
+	}
+	return New(root, c)
+}
+
+// findManager finds the package manager: the distribution's, or the one that was asked for.
+func (h *Host) findManager(backend string) (packages.Manager, error) {
+	if backend == "" {
+		return packages.Find(h.root, h.distro.Managers, h.root == "/" && h.distro.Name != "")
+	}
+	if backend == ptrace.None {
+		return packages.Find(h.root, nil, false)
+	}
+	manager, err := packages.Find(h.root, []string{backend}, false)
+	if err == nil && !manager.Is(backend) {
+		err = fmt.Errorf("use %s as package manager: its program or its database is not here: leave backend out to have the host's own", backend)
+	}
+	return manager, err
+}
+
+// use starts an external package manager. What a site packages itself may have an enabler, whatever the distribution has.
+func (h *Host) use(external func(root string) (PackageManager, error)) error {
+	if len(h.distro.Enablers) == 0 {
+		h.distro.Enablers, h.distro.DropIns = h.catalog.Unknown.Enablers, h.catalog.Unknown.DropIns
+	}
+	manager, err := external(h.root)
+	h.manager = manager
+	return err
+}
+
+// Close ends what was started for the host.
+func (h *Host) Close() error {
+	if closer, ok := h.manager.(io.Closer); ok {
+		return closer.Close()
+	}
+	return nil
+}
+
+// path returns where a file of the host lies.
+func (h *Host) path(name string) string { return filepath.Join(h.root, name) }
+
+// osRelease reads os-release(5). A host without one is of no known distribution.
+func (h *Host) osRelease() (map[string]string, error) {
+	var content []byte
+	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		var err error
+		var inside string
+		if inside, err = h.inside(name); err == nil {
+			content, err = os.ReadFile(inside) // #nosec G304 -- inside of the root
+		}
+		if err == nil {
+			break
+		} else if !nobodyOpens(err) {
+			return nil, err
+		}
+	}
+	return parseOSRelease(string(content)), nil
+}
+
+func parseOSRelease(content string) map[string]string {
+	release := map[string]string{}
+	for line := range strings.Lines(content) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			release[name] = strings.Trim(value, `"'`)
+		}
+	}
+	return release
+}
+
+// Observe reads what the host is like. It writes nothing and asks no package manager, only the package database.
+func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
+	var o ptrace.Observed
+	var err error
+	// The package database answers while the files are read.
+	names, programs := h.catalog.Names()
+	found := h.manager.AskInstalled(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
+	if h.explain {
+		h.requirers = packages.Ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
+	}
+	h.meanwhile()
+	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
+		return o, err
+	}
+	if o.Runtime == nil {
+		o.LSMs = h.lsms()
+	}
+	if o.Tree, err = h.SysctlTree(); err != nil {
+		return o, err
+	}
+	if o.Own, o.Leftovers, err = h.ownFiles(); err != nil {
+		return o, err
+	}
+	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
+		return o, err
+	}
+	o.Loaders, o.Unread = h.loaders, h.unread
+	if o.Others, err = h.others(o); err != nil {
+		return o, err
+	}
+	if o.UFW, err = h.ufw(); err != nil {
+		return o, err
+	}
+	if value := h.distro.KernelDefault; value != nil {
+		scope := ptrace.Scope(*value)
+		o.KernelDefault = &scope
+	}
+	o.Enabler = ptrace.Enabler{
+		Manager: h.manager.String(), Sealed: h.manager.Sealed(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
+	}
+	handBuilt, err := h.handBuilt(programs)
+	if err != nil {
+		return o, err
+	}
+	installed, err := found()
+	h.classify(installed, names, &o)
+	if o.Enabler.Installed == "" && len(o.Enabler.Candidates) > 0 {
+		o.Repositories = h.repositories()
+	}
+	o.Debuggers = append(o.Debuggers, handBuilt...)
+	return o, err
+}
+
+// configured is where the managers are told which repositories there are.
+var configured = []string{
+	"/etc/yum.repos.d", "/etc/distro.repos.d", "/etc/dnf/dnf.conf", "/etc/zypp/repos.d", "/etc/apt/sources.list", "/etc/apt/sources.list.d",
+	"/etc/pacman.conf", "/etc/apk/repositories",
+}
+
+// repositories tells when that was last changed. What a manager of the site's own has is not known.
+func (h *Host) repositories() string {
+	if _, ours := h.manager.(packages.Manager); !ours {
+		return ""
+	}
+	var last time.Time
+	look := func(info fs.FileInfo, err error) {
+		if err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	for _, name := range configured {
+		place, err := h.inside(name)
+		if err != nil {
+			continue
+		}
+		look(os.Lstat(place))
+		entries, _ := os.ReadDir(place) // most are no directories, or not there
+		for _, entry := range entries {
+			look(entry.Info())
+		}
+	}
+	return last.UTC().Format(time.RFC3339)
+}
+
+// classify tells the enabler, debuggers and tracers among the installed packages.
+func (h *Host) classify(installed []packages.Installed, names []string, o *ptrace.Observed) {
+	for _, p := range installed {
+		switch {
+		case slices.Contains(h.distro.Enablers, p.Name):
+			if o.Enabler.Installed == "" {
+				o.Enabler.Installed = p.Name
+			}
+		case slices.Contains(names, p.Name):
+			o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: p.Name, Version: p.Version})
+		default:
+			o.Tracers = append(o.Tracers, p.Name)
+		}
+	}
+}
+
+// handBuilt returns the debuggers that are there as programs.
+func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
+	var found []ptrace.Debugger
+	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
+	if !h.manager.Knows() {
+		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
+	}
+	for _, dir := range dirs {
+		place, err := h.inside(dir)
+		if nobodyOpens(err) {
+			continue
+		}
+		for _, name := range programs {
+			file := filepath.Join(dir, name)
+			is := false
+			if err == nil {
+				is, err = h.isProgram(filepath.Join(place, name), file)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("look for the debugger %s: %w", file, err)
+			}
+			if is {
+				found = append(found, ptrace.Debugger{Name: name, Path: file})
+			}
+		}
+	}
+	return found, nil
+}
+
+// isProgram tells whether a place has a program, or a link to one that does not lead out of the root.
+func (h *Host) isProgram(place, file string) (bool, error) {
+	info, err := os.Lstat(place)
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if place, err = h.inside(file); err == nil {
+			info, err = os.Lstat(place)
+		}
+	}
+	if nobodyOpens(err) {
+		return false, nil
+	}
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0, err
+}
+
+// packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where
+// nobody changed them. Most hosts have none, and then nobody is asked.
+func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
+	targets := map[string]string{}
+	var files []string
+	for _, f := range tree {
+		if !f.Names() || isOwn(f.Path) || f.Path == sysctld.CommandLine {
+			continue
+		}
+		if sysctld.Vendors(f.Path) {
+			if h.explain {
+				files = append(files, f.Path)
+			}
+			continue
+		}
+		target, err := h.resolve(f.Path)
+		if err != nil {
+			return nil, err
+		}
+		targets[f.Path] = target
+		if !slices.Contains(files, target) {
+			files = append(files, target)
+		}
+	}
+	owners, err := h.manager.Owners(ctx, files)
+	if err != nil {
+		return nil, err
+	}
+	h.owners = owners
+	for file, owner := range owners {
+		if sysctld.Vendors(file) {
+			continue
+		}
+		if unchanged, err := h.manager.Unchanged(ctx, owner, file); err != nil {
+			return nil, err
+		} else if !unchanged {
+			delete(owners, file)
+		}
+	}
+	packaged := map[string]string{}
+	for name, target := range targets {
+		if owner := owners[target]; owner != "" {
+			packaged[name] = owner
+		}
+	}
+	return packaged, nil
+}
+
+// Answer asks the package manager what a decision hangs on.
+func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed) error {
+	switch q {
+	case ptrace.AskOffer:
+		offer := h.manager.Offer(ctx, append(append([]string{}, o.Enabler.Candidates...), h.catalog.EnablerCapability))
+		o.Enabler.Offer = &offer
+	case ptrace.AskRemoval:
+		removal := h.manager.Removal(ctx, o.Enabler.Installed)
+		o.Enabler.Removal = &removal
+	case ptrace.NoQuestion:
+	}
+	// An external manager that does not behave is no answer to find a way around.
+	if external, ok := h.manager.(interface{ Err() error }); ok && external.Err() != nil {
+		return external.Err()
+	}
+	return ctx.Err()
+}
+
+// Do carries out one action. When it returns an error the object is as it was, as far as we could tell.
+func (h *Host) Do(ctx context.Context, a ptrace.Action) error {
+	switch a.Kind {
+	case ptrace.File:
+		return h.replaceFile(a.Object, a.Before, a.After)
+	case ptrace.Leftover:
+		return h.removeLeftover(a.Object)
+	case ptrace.Mask:
+		return h.setMask(a.Object, a.After != nil)
+	case ptrace.Comment:
+		return h.editFile(a.Object, *a.Before, *a.After)
+	case ptrace.Package:
+		if a.After != nil {
+			return h.manager.Install(ctx, a.Object)
+		}
+		return h.manager.Remove(ctx, a.Object)
+	case ptrace.Value:
+		return h.setYamaPtraceScope(*a.After)
+	}
+	return fmt.Errorf("unknown kind of action %d", a.Kind)
+}

@@ -1,0 +1,885 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ptrace
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"hardening.yama/module/internal/sysctld"
+)
+
+var update = flag.Bool("update", false, "write docs/hosts.md from the table of this test")
+
+// observe makes an observed host from what an administrator would tell of it.
+func observe(facts ...func(*Observed)) Observed {
+	o := Observed{Own: map[string]OwnFile{}, Others: map[string]OtherFile{}, Packaged: map[string]string{}, Enabler: Enabler{Manager: None}}
+	for _, f := range facts {
+		f(&o)
+	}
+	return o
+}
+
+func kernel(value Scope) func(*Observed) { return func(o *Observed) { o.Runtime = &value } }
+
+func file(path, content string) func(*Observed) {
+	return func(o *Observed) {
+		f := read(path, content)
+		o.Tree = o.Tree.With(f)
+		if f.Names() && !slices.Contains(OwnFiles, path) {
+			o.Others[path] = OtherFile{Content: content, Target: path}
+		}
+	}
+}
+
+// sealed is a file that cannot be edited, and why.
+func sealed(path, content, why string) func(*Observed) {
+	return func(o *Observed) {
+		file(path, content)(o)
+		o.Others[path] = OtherFile{Content: content, Target: path, Sealed: why}
+	}
+}
+
+// alias is a link to a file.
+func alias(path, target string) func(*Observed) {
+	return func(o *Observed) {
+		o.Others[path] = o.Others[target]
+		o.Tree = o.Tree.With(read(path, o.Others[target].Content))
+	}
+}
+
+func own(path string, state State, value Scope, masks ...string) func(*Observed) { //nolint:unparam // every row says its value
+	return ownNoting(path, state, value, nil, masks...)
+}
+
+// ownNoting is own, with notes.
+func ownNoting(path string, state State, value Scope, notes []note, masks ...string) func(*Observed) {
+	return func(o *Observed) {
+		content := render(state, value, "", masks, notes)
+		file(path, content)(o)
+		o.Own[path] = OwnFile{Content: content, Sound: true}
+	}
+}
+
+func debuggers(names ...string) func(*Observed) {
+	return func(o *Observed) {
+		for _, n := range names {
+			o.Debuggers = append(o.Debuggers, Debugger{Name: n, Version: "1.0"})
+		}
+	}
+}
+
+func enabler(installed string) func(*Observed) {
+	return func(o *Observed) {
+		o.Enabler.Installed = installed
+		file("/usr/lib/sysctl.d/10-default-yama-scope.conf", Key+" = 0\n")(o)
+	}
+}
+
+func removal(with ...string) func(*Observed) {
+	return func(o *Observed) { o.Enabler.Removal = &Removal{With: with} }
+}
+
+// asked is the enabler as a package that a person asked for.
+func asked(o *Observed) { o.Enabler.Removal = &Removal{Asked: true} }
+
+// repositories were last changed some day.
+func repositories(o *Observed) { o.Repositories = someDay }
+
+const someDay = "2026-11-24T06:00:00Z"
+
+func offer(f Offer) func(*Observed) { return func(o *Observed) { o.Enabler.Offer = &f } }
+
+func fedora45(o *Observed) {
+	one := Restricted
+	o.KernelDefault = &one
+	kernel(one)(o)
+	o.Enabler.Manager, o.Enabler.Candidates = "dnf5", []string{"yama-ptrace-enable"}
+	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+func fedora44(o *Observed) {
+	fedora45(o)
+	kernel(Classic)(o)
+	o.Enabler.Candidates = []string{"elfutils-default-yama-scope"}
+	enabler("elfutils-default-yama-scope")(o)
+}
+
+func debian(o *Observed) {
+	zero := Classic
+	o.KernelDefault = &zero
+	kernel(zero)(o)
+	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+// leftBehind: an upgrade has left the old enabler, which is not the distribution's own any more.
+func leftBehind(o *Observed) { o.Enabler.Candidates = []string{f45, f44} }
+
+// writable makes a file of ours one that others can write to.
+func writable(path string) func(*Observed) {
+	return func(o *Observed) {
+		own := o.Own[path]
+		own.Sound = false
+		o.Own[path] = own
+	}
+}
+
+// startsAt1 is a distribution whose kernels start at 1 and that the module knows no package of.
+func startsAt1(o *Observed) {
+	one := Restricted
+	o.KernelDefault = &one
+	kernel(one)(o)
+}
+
+// packaged is a drop-in outside /usr/lib that says 1, which a package owns and nobody changed.
+func packaged(path, by string) func(*Observed) {
+	content := Key + " = 1\n"
+	return func(o *Observed) {
+		sealed(path, content, "the package "+by+" owns it")(o)
+		o.Packaged[path] = by
+	}
+}
+
+func tumbleweed(o *Observed) {
+	startsAt1(o)
+	o.Enabler.Manager, o.Enabler.Candidates = "zypper", []string{suse}
+	o.Enabler.DropIns = []string{"52-yama.conf"}
+}
+
+const suse = "aaa_base-yama-enable-ptrace"
+
+// suseEnabler is openSUSE's package, whose drop-in ignores errors.
+func suseEnabler(o *Observed) {
+	o.Enabler.Installed = suse
+	sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")(o)
+}
+
+func unknownDistribution(o *Observed) {
+	kernel(Restricted)(o)
+	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
+}
+
+var (
+	auto = Desired{
+		State: StateAuto, RestrictedScope: 1, Packages: PackagesAuto, Conflicts: ConflictsResolve, Persistent: true, Runtime: true,
+	}
+	restricted = with(auto, func(d *Desired) { d.State = StateRestricted })
+	permissive = with(auto, func(d *Desired) { d.State = StatePermissive })
+
+	offered    = offer(Offer{Package: "yama-ptrace-enable"})
+	notOffered = offer(Offer{})
+)
+
+func with(d Desired, change func(*Desired)) Desired { change(&d); return d }
+
+const (
+	mask      = "/etc/sysctl.d/10-default-yama-scope.conf"
+	maskName  = "10-default-yama-scope.conf"
+	f44       = "elfutils-default-yama-scope"
+	f45       = "yama-ptrace-enable"
+	setTo0    = "set " + Key + " 0"
+	setTo1    = "set " + Key + " 1"
+	setTo2    = "set " + Key + " 2"
+	dropInTo0 = "write " + DropIn + " 0"
+	dropInTo1 = "write " + DropIn + " 1"
+	dropInTo2 = "write " + DropIn + " 2"
+	floorTo1  = "write " + Floor + " 1"
+)
+
+// hosts are the decisions, each named after a host that exists. docs/hosts.md is printed from this table.
+var hosts = []struct {
+	name     string
+	desired  Desired
+	observed Observed
+	scope    Scope
+	because  string   // the reason, or the error
+	actions  []string // nil: nothing to do
+	fails    bool
+	warning  string
+}{
+	// Fedora 45, as the Change ships it.
+	{
+		name: "Fedora 45, fresh", desired: auto, observed: observe(fedora45),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45, after the first run", desired: auto, observed: observe(fedora45, own(Floor, StateAuto, 1)),
+		scope: 1, because: "no debugger is installed",
+	},
+	{
+		name: "Fedora 45, strace brought the enabler", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("strace"), enabler(f45), kernel(0)),
+		scope:    0, because: "a debugger is installed: strace 1.0",
+	},
+	{
+		name: "Fedora 45, gdb alone: its weak dependency leads nowhere", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offered),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, "install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45, gdb alone, repositories out of reach", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offer(Offer{Cause: "Curl error (6)"})),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: Curl error (6)",
+	},
+	{
+		name: "Fedora 45, debugger removed, enabler and 0 left behind", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), enabler(f45), kernel(0), removal()),
+		scope:    1, because: "no debugger is installed", actions: []string{"uninstall " + f45, setTo1},
+	},
+	{
+		name: "Fedora 45, no debugger, but a person asked for the enabler", desired: auto,
+		observed: observe(fedora45, enabler(f45), kernel(0), asked),
+		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable", actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45, restricted before, a person asked for the enabler", desired: auto,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), enabler(f45), asked),
+		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable",
+		actions: []string{"unmask " + mask, floorTo1, "remove " + DropIn, setTo0},
+	},
+	{
+		name: "Fedora 45, a removal was ended, and the manager's notes are astray", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1, maskName), file(mask, ""), enabler(f45), asked),
+		scope:    1, because: "no debugger is installed", actions: []string{"unmask " + mask, floorTo1, "uninstall " + f45},
+	},
+	{
+		name: "Fedora 45, a drop-in that no known package brought", desired: auto,
+		observed: observe(fedora45, enabler(""), kernel(0)),
+		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask " + mask, setTo1},
+	},
+	{
+		name: "CentOS Stream 9, dnf is busy and cannot say whether a person asked for the enabler", desired: auto,
+		observed: observe(fedora44, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
+		scope:    0, because: "no debugger is installed, but a person may have asked for " + f44, actions: []string{floorTo1},
+		warning: f44 + " stays, since dnf5 does not tell whether a person asked for it: dnf is busy",
+	},
+	{
+		name: "openSUSE Tumbleweed, whose history of packages was rotated", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
+		scope:    0, because: "no debugger is installed, but a person may have asked for " + suse, actions: []string{floorTo1},
+		warning: suse + " stays, since zypper does not tell whether a person asked for it",
+	},
+	{
+		name: "openSUSE Tumbleweed, whose history of packages was rotated since auto installed the enabler", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, ownNoting(Floor, StateAuto, 1, []note{installedNote(suse)}),
+			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "uninstall " + suse, setTo1},
+	},
+	{
+		name: "CentOS Stream 9, the same, and restricted before", desired: auto,
+		observed: observe(fedora44, kernel(1), own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "remove " + DropIn},
+		warning: f44 + " stays and is masked: dnf is busy",
+	},
+	{
+		name: "Fedora 45, a hand-built gdb in /usr/local/bin", desired: auto,
+		observed: observe(fedora45, offered, func(o *Observed) {
+			o.Debuggers = []Debugger{{Name: "gdb", Path: "/usr/local/bin/gdb"}}
+		}),
+		scope: 0, because: "a debugger is installed: /usr/local/bin/gdb", actions: []string{floorTo1, "install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45, the administrator has a drop-in of 2", desired: auto,
+		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n"), debuggers("gdb")),
+		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, and that is the administrator's own setting",
+	},
+	{
+		name: "Fedora 45, 2 on the kernel's command line", desired: auto,
+		observed: observe(fedora45, kernel(2), func(o *Observed) {
+			o.Tree = o.Tree.With(sysctld.ReadCommandLine([]byte("ro sysctl.kernel.yama.ptrace_scope=2"), KeyPath))
+		}),
+		scope: 2, because: "/proc/cmdline:1 sets 2, and that is the administrator's own setting",
+	},
+	{
+		name: "Fedora 45, the administrator has masked the enabler", desired: auto,
+		observed: observe(fedora45, file(mask, ""), debuggers("strace"), enabler(f45)),
+		scope:    1, because: "the administrator has masked " + maskName, actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45, the administrator set 2 by hand", desired: auto,
+		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("strace"), enabler(f45), kernel(2)),
+		scope:    0, because: "a debugger is installed: strace 1.0",
+		warning: "the kernel holds 2, which is stricter than 0 and kept; exact sets 0",
+	},
+	{
+		name: "Fedora 45, fresh", desired: restricted, observed: observe(fedora45),
+		scope: 1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+	},
+	{
+		name: "Fedora 45 with strace and the enabler", desired: restricted,
+		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0), removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "uninstall " + f45, setTo1},
+	},
+	{
+		name: "Fedora 45, after auto", desired: restricted,
+		observed: observe(fedora45, own(Floor, StateAuto, 1)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "remove " + Floor},
+	},
+	{
+		name: "Fedora 45, restricted, then strace brought the enabler again", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"), enabler(f45), removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{"uninstall " + f45},
+	},
+	{
+		name: "Fedora 45, the administrator has a drop-in of 2", desired: restricted,
+		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
+		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, which is stricter than the 1 asked for, and exact is not set",
+		actions: []string{dropInTo2, "mask " + mask},
+	},
+	{
+		name: "Fedora 45, the administrator has a drop-in of 2, exact", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+	},
+	{
+		name: "Fedora 45, a local file that sorts after ours", desired: restricted,
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf"},
+	},
+	{
+		name: "Fedora 45, one behind the other", desired: restricted,
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n"),
+			file("/etc/sysctl.d/99-site.conf", "vm.swappiness=1\n"+Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 1\n")),
+		scope: 2, because: "/etc/sysctl.d/zzz-last.conf:1 sets 2, which is stricter than the 1 asked for, and exact is not set",
+		actions: []string{dropInTo2, "mask " + mask, "comment /etc/sysctl.d/99-site.conf", setTo2},
+	},
+	{
+		name: "Fedora 45, exact, one behind the other", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf", "comment /etc/sysctl.d/zzy.conf"},
+	},
+	{
+		name: "Fedora 45, /etc/sysctl.conf and the link to it", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.conf", Key+"=0\n"),
+			alias("/etc/sysctl.d/99-sysctl.conf", "/etc/sysctl.conf")),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{"comment /etc/sysctl.conf"},
+	},
+	{
+		name: "Fedora 45, a role that writes its setting back", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), func(o *Observed) {
+			file("/etc/sysctl.d/99-sysctl.conf", Key+"=0\n")(o)
+			other := o.Others["/etc/sysctl.d/99-sysctl.conf"]
+			other.Edited = true
+			o.Others["/etc/sysctl.d/99-sysctl.conf"] = other
+		}),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{"comment /etc/sysctl.d/99-sysctl.conf"},
+		warning: "/etc/sysctl.d/99-sysctl.conf names " + Key + " again, though an earlier run commented it out: something else writes it: " +
+			"find out what, or set conflicts to report",
+	},
+	{
+		name: "Fedora 45, a local file that cannot be edited", desired: restricted,
+		observed: observe(fedora45, sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /srv/site.conf")), fails: true,
+		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and comes after ours, so the next boot would not set 1, and it cannot be commented out, " +
+			"since it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " + DropIn,
+	},
+	{
+		name: "Fedora 45, a harmless one that cannot be edited", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			sealed("/etc/sysctl.d/50-site.conf", Key+" = 0\n", "it is a link to /srv/site.conf")),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, since it is a link to /srv/site.conf",
+	},
+	{
+		name: "Fedora 45, conflicts are to be reported", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsReport }),
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		warning: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\", and the next boot would bring that; conflicts is report, so it stays",
+	},
+	{
+		name: "Fedora 45, conflicts are to fail", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsFail }),
+		observed: observe(fedora45, file("/etc/sysctl.conf", Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 0\n")), fails: true,
+		because: "conflicts is fail, and there are some: /etc/sysctl.conf:1 sets \"0\", and `sysctl --system` would bring that; " +
+			"/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1: nothing was done",
+	},
+	{
+		name: "Fedora 45, a vendor's drop-in that sorts after ours", desired: restricted,
+		observed: observe(fedora45, file("/usr/lib/sysctl.d/zzz-vendor.conf", "# why\n"+Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, "mask /etc/sysctl.d/zzz-vendor.conf"},
+	},
+	{
+		name: "Fedora 45, a vendor's drop-in that sorts after ours and does more", desired: restricted,
+		observed: observe(fedora45, sealed("/usr/lib/sysctl.d/zzz-vendor.conf", "vm.swappiness = 1\n"+Key+" = 0\n", "it is the distribution's")), fails: true,
+		because: "/usr/lib/sysctl.d/zzz-vendor.conf:2 sets \"0\" and comes after ours, so the next boot would not set 1, and it cannot be commented out, " +
+			"since it is the distribution's: remove that line, or rename the file so that it sorts before " + DropIn,
+	},
+	{
+		name: "Ubuntu, with a setting in ufw's own file", desired: restricted,
+		observed: observe(unknownDistribution, own(DropIn, StateRestricted, 1), func(o *Observed) {
+			o.UFW = &sysctld.Setting{Path: "/etc/ufw/sysctl.conf", Line: 9, Value: "0"}
+		}),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: "/etc/ufw/sysctl.conf:9 sets \"0\", which ufw applies each time it starts, after the boot's own settings: change it there",
+	},
+	{
+		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }), observed: observe(fedora45),
+		scope: 2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, "mask " + mask, setTo2},
+	},
+	{
+		name: "Fedora 45, scope 3", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 3 }), observed: observe(fedora45),
+		scope: 3, because: "state is restricted, and restricted_scope is 3",
+		actions: []string{"write " + DropIn + " 3", "mask " + mask, "set " + Key + " 3"},
+		warning: "scope 3 cannot be left without a reboot: no process can be traced until then, by root neither",
+	},
+	{
+		name: "Fedora 45, the kernel locked at 3", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		observed: observe(fedora45, kernel(3)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+		warning: "the kernel holds 3 until the next boot, which will bring 1",
+	},
+	{
+		name: "Fedora 45, the package manager could not remove the enabler", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), enabler(f45),
+			func(o *Observed) { o.Enabler.Failed(Action{}, errors.New("dnf5 remove: exit code 1")) }),
+		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: f45 + " stays and is masked: dnf5 remove: exit code 1",
+	},
+	{
+		name: "Fedora 45 with strace, packages left alone", desired: with(restricted, func(d *Desired) { d.Packages = PackagesIgnore }),
+		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+	},
+	{
+		name: "Fedora 45, only the running kernel", desired: with(restricted, func(d *Desired) { d.Persistent = false }),
+		observed: observe(fedora45, enabler(f45), kernel(0)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{setTo1},
+	},
+	{
+		name: "Fedora 45, only the next boot", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
+		observed: observe(fedora45, kernel(0)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+	},
+	{
+		name: "Fedora 45, fresh", desired: permissive, observed: observe(fedora45, offered),
+		scope: 0, because: "state is permissive", actions: []string{"install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45 with the enabler", desired: permissive, observed: observe(fedora45, enabler(f45), kernel(0)),
+		scope: 0, because: "state is permissive",
+	},
+	{
+		name: "Fedora 45, after restricted", desired: permissive,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), offered),
+		scope:    0, because: "state is permissive",
+		actions: []string{"unmask " + mask, "remove " + DropIn, "install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, repositories, notOffered),
+		scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: no enabled repository offers it",
+	},
+	{
+		name: "Fedora 45, installing the enabler would upgrade elfutils", desired: permissive,
+		observed: observe(fedora45, offer(Offer{Package: f45, With: []string{"elfutils", "elfutils-libs"}})),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: installing yama-ptrace-enable would also change elfutils, elfutils-libs",
+	},
+	{
+		name: "Fedora 45, no repository offers the enabler, packages must be managed", fails: true,
+		desired: with(permissive, func(d *Desired) { d.Packages = PackagesManage }), observed: observe(fedora45, notOffered),
+		because: "install the enabler: no enabled repository offers it; packages is manage, which does not fall back to a drop-in",
+	},
+	{
+		name: "Fedora 45, the administrator has masked the enabler", desired: permissive,
+		observed: observe(fedora45, file(mask, ""), enabler(f45)),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Fedora 45 without the enabler, which the administrator has masked", desired: permissive,
+		observed: observe(fedora45, file(mask, ""), offered),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Fedora 45, a killed run left a temporary file", desired: permissive,
+		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []string{"/etc/sysctl.d/.ptrace_scope-1.tmp"} }),
+		scope:    0, because: "state is permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
+	},
+	// Fedora 44: systemd's own dependencies require the enabler.
+	{
+		name: "Fedora 44, elfutils-libs requires the enabler", desired: restricted,
+		observed: observe(fedora44, removal("elfutils-libs-0.195-1.fc44.x86_64")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask " + mask, setTo1},
+		warning: f44 + " stays and is masked: removing " + f44 + " would also remove elfutils-libs-0.195-1.fc44.x86_64",
+	},
+	{
+		name: "Fedora 44, after restricted", desired: restricted,
+		observed: observe(fedora44, kernel(1), ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+	},
+	{
+		name: "Fedora 44, packages must be managed", desired: with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
+		observed: observe(fedora44, removal("elfutils-libs")), fails: true,
+		because: "remove the enabler: removing " + f44 + " would also remove elfutils-libs; packages is manage, which does not fall back to a mask",
+	},
+	{
+		name: "Fedora 44, no debugger", desired: auto, observed: observe(fedora44, removal("elfutils-libs")),
+		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "mask " + mask, setTo1},
+		warning: f44 + " stays and is masked: removing " + f44 + " would also remove elfutils-libs",
+	},
+	{
+		name: "Fedora 44, masked before, now with gdb", desired: auto,
+		observed: observe(fedora44, kernel(1), own(Floor, StateAuto, 1, maskName), file(mask, ""), debuggers("gdb")),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"unmask " + mask, floorTo1, setTo0},
+	},
+	{
+		name: "Fedora 44", desired: permissive, observed: observe(fedora44), scope: 0, because: "state is permissive",
+	},
+	{
+		name: "Fedora 45 that was 44: the old enabler is required no more", desired: restricted,
+		observed: observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind, removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "uninstall " + f44},
+	},
+	// Distributions without an enabler.
+	{
+		name: "Debian, whose kernel starts at 0", desired: permissive, observed: observe(debian), scope: 0, because: "state is permissive",
+	},
+	{
+		name: "Debian", desired: restricted, observed: observe(debian),
+		scope: 1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, setTo1},
+	},
+	{
+		name: "Debian, after restricted", desired: permissive, observed: observe(debian, kernel(1), own(DropIn, StateRestricted, 1)),
+		scope: 0, because: "state is permissive", actions: []string{"remove " + DropIn, setTo0},
+	},
+	{
+		name: "Debian without a debugger", desired: auto, observed: observe(debian),
+		scope: 1, because: "no debugger is installed", actions: []string{dropInTo1, setTo1},
+	},
+	{
+		name: "A distribution nobody described, with strace", desired: auto, observed: observe(unknownDistribution, debuggers("strace")),
+		scope: 0, because: "a debugger is installed: strace 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "A distribution nobody described, with a vendor's drop-in of 1", desired: permissive,
+		observed: observe(unknownDistribution, file("/usr/lib/sysctl.d/50-default.conf", Key+" = 1\n")),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "A packaged drop-in in /etc, unchanged", desired: auto,
+		observed: observe(unknownDistribution, debuggers("gdb"), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n"),
+			func(o *Observed) { o.Packaged["/etc/sysctl.d/10-ptrace.conf"] = "procps" }),
+		scope: 0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// Azure Linux has a package of Fedora's name, with a file in /etc that says 1.
+	{
+		name: "Azure Linux", desired: permissive,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44)),
+		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Azure Linux", desired: restricted,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44)),
+		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1},
+	},
+	{
+		name: "Azure Linux, with gdb", desired: auto,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44), debuggers("gdb")),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// openSUSE's drop-in ignores errors.
+	{
+		name: "openSUSE Tumbleweed, with the enabler", desired: restricted,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, removal()),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "mask /etc/sysctl.d/52-yama.conf", "uninstall " + suse, setTo1},
+	},
+	{
+		name: "openSUSE Tumbleweed, with the enabler", desired: permissive,
+		observed: observe(tumbleweed, kernel(0), suseEnabler),
+		scope:    0, because: "state is permissive",
+	},
+	{
+		name: "openSUSE Tumbleweed, with gdb", desired: auto,
+		observed: observe(tumbleweed, debuggers("gdb"), offer(Offer{Package: suse})),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, "install " + suse, setTo0},
+	},
+	{
+		name: "openSUSE MicroOS, with gdb: /usr changes in snapshots only", desired: auto,
+		observed: observe(tumbleweed, debuggers("gdb"), offer(Offer{Cause: "/usr is read-only here"})),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, dropInTo0, setTo0},
+		warning: "a drop-in sets 0, since the enabler is not to be had: /usr is read-only here",
+	},
+	{
+		name: "openSUSE MicroOS, with the enabler in its image", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Cause: "/usr is read-only here"} }),
+		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
+		warning: suse + " stays and is masked: /usr is read-only here",
+	},
+	{
+		name: "openSUSE MicroOS, with the enabler in its image, since a person asked for it", desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Asked: true, Cause: "/usr is read-only here"} }),
+		scope:    0, because: "no debugger is installed, but a person asked for " + suse, actions: []string{floorTo1},
+	},
+	// Ubuntu's procps has a conffile that says 1.
+	{
+		name: "Ubuntu, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }),
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", "procps")),
+		scope:    2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, setTo2},
+	},
+	{
+		name: "Ubuntu, an administrator has changed the conffile", desired: restricted,
+		observed: observe(startsAt1, kernel(0), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 0\n")),
+		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		actions: []string{dropInTo1, "comment /etc/sysctl.d/10-ptrace.conf", setTo1},
+	},
+	{
+		name: "Ubuntu, without a debugger", desired: auto,
+		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", "procps")),
+		scope:    1, because: "no debugger is installed",
+	},
+	{
+		name: "Arch Linux, without a debugger", desired: auto, observed: observe(startsAt1), scope: 1, because: "no debugger is installed",
+	},
+	{
+		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+	},
+	// Kernels without Yama.
+	{
+		name: "Raspberry Pi OS, a kernel without Yama", desired: restricted, observed: observe(), fails: true,
+		because: "restrict ptrace: this kernel has no Yama (/proc/sys/kernel/yama/ptrace_scope does not exist): boot a kernel built with " +
+			"CONFIG_SECURITY_YAMA and with yama in its lsm= list, or set yama_missing to ignore",
+	},
+	{
+		name: "Raspberry Pi OS, missing Yama ignored", desired: with(restricted, func(d *Desired) { d.IgnoreMissingYama = true }),
+		observed: observe(), scope: 1, because: "state is restricted, and restricted_scope is 1",
+		warning: "this kernel has no Yama, so it cannot restrict ptrace; nothing was changed",
+	},
+	{
+		name: "Raspberry Pi OS, a kernel without Yama", desired: permissive, observed: observe(), scope: 0, because: "state is permissive",
+		warning: "this kernel has no Yama, so ptrace is classic and nothing needs to be done",
+	},
+}
+
+func TestDecideForRealHosts(t *testing.T) {
+	for _, h := range hosts {
+		t.Run(string(h.desired.State)+"/"+h.name, func(t *testing.T) {
+			plan, question, err := Decide(h.desired, h.observed)
+			if question != NoQuestion {
+				t.Fatalf("asks %d; the row must say what the package manager answers", question)
+			}
+			if h.fails {
+				if err == nil || err.Error() != h.because {
+					t.Fatalf("error\n got: %v\nwant: %s", err, h.because)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := fmt.Sprint(plan.Decision), fmt.Sprint(Decision{h.scope, h.because}); got != want {
+				t.Errorf("decision\n got: %s\nwant: %s", got, want)
+			}
+			if got, want := strings.Join(describe(plan.Actions), "\n"), strings.Join(h.actions, "\n"); got != want {
+				t.Errorf("actions\n got:\n%s\nwant:\n%s", got, want)
+			}
+			if got := strings.Join(plan.Warnings, "\n"); got != h.warning {
+				t.Errorf("warnings\n got: %s\nwant: %s", got, h.warning)
+			}
+			if after := settle(h.observed, plan.Actions); len(plan.Actions) > 0 {
+				again, question, err := Decide(h.desired, after)
+				if err != nil || question != NoQuestion || len(again.Actions) > 0 {
+					t.Errorf("the second run is not empty: %v, question %d, error %v", describe(again.Actions), question, err)
+				}
+			}
+		})
+	}
+}
+
+// describe renders actions as the table writes them: verb, object, and the value for files and the kernel.
+func describe(actions []Action) []string {
+	out := make([]string, 0, len(actions))
+	for _, a := range actions {
+		text := a.Verb() + " " + a.Object
+		switch {
+		case a.Kind == Value:
+			text += " " + *a.After
+		case a.Kind == File && a.After != nil:
+			set, _ := sysctld.Tree{read(a.Object, *a.After)}.Boot()
+			text += " " + set.Value
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// settle returns the host as it is once the actions are done, the way a real host behaves.
+func settle(o Observed, actions []Action) Observed {
+	after := o
+	after.Own = map[string]OwnFile{}
+	for k, v := range o.Own {
+		after.Own[k] = v
+	}
+	after.Others = maps.Clone(o.Others)
+	if r := o.Enabler.Removal; r != nil && r.With != nil {
+		after.Enabler.Removal = nil // noted in our file, so that nobody is asked again
+	}
+	for _, a := range actions {
+		switch a.Kind {
+		case File:
+			delete(after.Own, a.Object)
+			after.Tree = after.Tree.Without(a.Object)
+			if a.After != nil {
+				file(a.Object, *a.After)(&after)
+				after.Own[a.Object] = OwnFile{Content: *a.After, Sound: true}
+			}
+		case Leftover:
+			after.Leftovers = nil
+		case Mask:
+			after.Tree = after.Tree.Without(a.Object)
+			if a.After != nil {
+				file(a.Object, "")(&after)
+			}
+		case Comment:
+			for name, other := range o.Others {
+				if other.Target == a.Object {
+					delete(after.Others, name)
+					file(name, *a.After)(&after)
+				}
+			}
+		case Package:
+			after.Enabler.Installed = ""
+			for _, name := range o.Enabler.DropIns {
+				after.Tree = after.Tree.Without(vendorPath(name))
+			}
+			if a.After != nil {
+				enabler(*a.After)(&after)
+			}
+		case Value:
+			var n Scope
+			fmt.Sscan(*a.After, &n)
+			after.Runtime = &n
+		}
+	}
+	return after
+}
+
+func TestDecideAsksOnlyWhatItNeeds(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		desired  Desired
+		observed Observed
+		want     Question
+	}{
+		{"permissive on a fresh Fedora 45", permissive, observe(fedora45), AskOffer},
+		{"restricted with the enabler", restricted, observe(fedora45, enabler(f45)), AskRemoval},
+		{"auto, a person asked", auto, observe(fedora45, enabler(f45), kernel(0)), AskRemoval},
+		{"auto, a person asked, and that is noted", auto,
+			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)})), NoQuestion},
+		{"auto, a person asked, and somebody else has noted that", auto,
+			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)}), writable(Floor)), AskRemoval},
+		{"permissive, not offered, and that is noted", permissive,
+			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), NoQuestion},
+		{"auto, not offered, and that is noted", auto,
+			observe(fedora45, kernel(0), repositories, debuggers("gdb"), own(Floor, StateAuto, 1), ownNoting(DropIn, StateAuto, 0, []note{notOfferedNote(someDay)})), NoQuestion},
+		{"permissive, not offered, and there are other repositories since", permissive,
+			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote("2026-01-01T00:00:00Z")})), AskOffer},
+		{"permissive, not offered, and packages must be managed", with(permissive, func(d *Desired) { d.Packages = PackagesManage }),
+			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), AskOffer},
+		{"auto after restricted, required by others", auto,
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), AskRemoval},
+		{"restricted, upgraded from Fedora 44, whose enabler was required", restricted,
+			observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind), AskRemoval},
+		{"auto with gdb alone", auto, observe(fedora45, debuggers("gdb")), AskOffer},
+		{"auto, nothing to do", auto, observe(fedora45, own(Floor, StateAuto, 1)), NoQuestion},
+		{"permissive, nothing to do", permissive, observe(fedora45, enabler(f45), kernel(0)), NoQuestion},
+		{"restricted, masked, and required by others", restricted, observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), NoQuestion},
+		{"restricted, masked, and packages must be managed", with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), AskRemoval},
+		{"restricted, killed between mask and removal", restricted, observe(fedora45, enabler(f45), own(DropIn, StateRestricted, 1, maskName), file(mask, "")), AskRemoval},
+		{"permissive, packages ignored", with(permissive, func(d *Desired) { d.Packages = PackagesIgnore }), observe(fedora45), NoQuestion},
+		{"permissive without Yama", permissive, observe(fedora45, func(o *Observed) { o.Runtime = nil }), NoQuestion},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, got, err := Decide(c.desired, c.observed); err != nil || got != c.want {
+				t.Errorf("got question %d, error %v; want question %d", got, err, c.want)
+			}
+		})
+	}
+}
+
+const decisionsFile = "../../../docs/hosts.md"
+
+// TestDecisionsDocument holds docs/hosts.md against the table above; -update prints it.
+func TestDecisionsDocument(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("<!-- Printed by `make generate` from the rows of module/internal/ptrace/decide_test.go. -->\n\n" +
+		"# What is decided for which host\n\n" +
+		"Each row is a test of the decision. A second run on the resulting host does nothing, which the same test checks.\n\n" +
+		"| host | options | scope | because | done, in this order |\n|---|---|---|---|---|\n")
+	for _, h := range hosts {
+		scope, actions := h.scope.String(), "`"+strings.Join(h.actions, "`<br>`")+"`"
+		switch {
+		case h.fails:
+			scope, actions = "–", "fails, nothing is changed"
+		case len(h.actions) == 0:
+			actions = "nothing"
+		}
+		reason := h.because
+		if h.warning != "" {
+			reason += "<br>Warning: " + h.warning
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", h.name, options(h.desired), scope, reason, actions)
+	}
+	if *update {
+		if err := os.WriteFile(decisionsFile, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(decisionsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Error("docs/hosts.md is not what the table says: run make generate")
+	}
+}
+
+// options names what differs from the module's defaults.
+func options(d Desired) string {
+	list := []string{"`state: " + string(d.State) + "`"}
+	for _, o := range []struct {
+		differs bool
+		text    string
+	}{
+		{d.RestrictedScope != 1, "`restricted_scope: " + d.RestrictedScope.String() + "`"},
+		{d.Exact, "`exact: true`"},
+		{d.Packages != PackagesAuto, "`packages: " + string(d.Packages) + "`"},
+		{!d.Persistent, "`persistent: false`"},
+		{!d.Runtime, "`runtime: false`"},
+		{d.IgnoreMissingYama, "`yama_missing: ignore`"},
+	} {
+		if o.differs {
+			list = append(list, o.text)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// FuzzClaims: whatever stands in a file of ours, a claim is the name of a file and leads nowhere else.
+func FuzzClaims(f *testing.F) {
+	f.Add(render(StateRestricted, Restricted, "why", []string{"10-a.conf"}, []note{requiredNote("enabler"), askedNote("enabler")}))
+	f.Add(strings.Repeat(claim+"/etc/sysctl.d/a\n", 1<<14))
+	f.Fuzz(func(t *testing.T, content string) {
+		for _, name := range claims(content) {
+			if strings.Contains(name, "/") {
+				t.Errorf("%q claims %q", content, name)
+			}
+		}
+		notes(content, StateRestricted, requiredNote("enabler"))
+	})
+}

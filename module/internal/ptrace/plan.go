@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+package ptrace
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"hardening.yama/module/internal/sysctld"
+)
+
+// Kind is the kind of thing an action changes.
+type Kind int
+
+// The kinds.
+const (
+	// File is a file of ours; Before and After are its content.
+	File Kind = iota
+	// Leftover is a temporary file of a killed run.
+	Leftover
+	// Mask is a link to /dev/null; Before and After are its target.
+	Mask
+	// Comment is somebody else's file in which lines are commented out; Before and After are its content.
+	Comment
+	// Package is an installed package; Before and After are its name.
+	Package
+	// Value is the value in the running kernel, in decimal.
+	Value
+)
+
+// String returns the kind's name.
+func (k Kind) String() string {
+	return [...]string{"file", "leftover", "mask", "comment", "package", "value"}[k]
+}
+
+// DoneNevertheless says that an action took effect although whoever carried it out failed, or was ended.
+type DoneNevertheless struct{ Cause error }
+
+func (e *DoneNevertheless) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the failure.
+func (e *DoneNevertheless) Unwrap() error { return e.Cause }
+
+// Action is one step of a plan: an object goes from Before to After. Nil means that it does not exist.
+type Action struct {
+	Kind          Kind
+	Object        string
+	Before, After *string
+	// Because says why in words.
+	Because string
+}
+
+// Verb names the action as the report does.
+func (a Action) Verb() string {
+	gone := a.After == nil
+	switch a.Kind {
+	case Mask:
+		return either(gone, "unmask", "mask")
+	case Comment:
+		return "comment"
+	case Package:
+		return either(gone, "uninstall", "install")
+	case Value:
+		return "set"
+	case File, Leftover:
+	}
+	return either(gone, "remove", "write")
+}
+
+func either(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}
+
+// Inverse returns the action that takes it back.
+func (a Action) Inverse() Action {
+	a.Before, a.After = a.After, a.Before
+	return a
+}
+
+// Question is what a decision hangs on and only the package manager can answer.
+type Question int
+
+// The questions.
+const (
+	// NoQuestion: the plan is complete.
+	NoQuestion Question = iota
+	// AskOffer asks for Enabler.Offer.
+	AskOffer
+	// AskRemoval asks for Enabler.Removal.
+	AskRemoval
+)
+
+// Decision is the scope a host should have, and why.
+type Decision struct {
+	Scope   Scope
+	Because string
+}
+
+// Plan is what to do. An empty list of actions means that the host is as it should be.
+type Plan struct {
+	Decision Decision
+	Actions  []Action
+	Warnings []string
+	// StricterKept: a stricter value than the one asked for was found and kept.
+	StricterKept bool
+	// RebootRequired: the kernel holds 3, which only a reboot leaves.
+	RebootRequired bool
+	// Carrier is the file of ours that carries the value, empty where the state needs none.
+	Carrier string
+	// Runtime, Tree and Installed are what will be observed once all actions are done.
+	Runtime   *Scope
+	Tree      sysctld.Tree
+	Installed string
+}
+
+// target is what a host should look like.
+type target struct {
+	decision       Decision
+	dropIn, floor  *Scope   // the value in the file of ours; nil: no such file
+	masks          []string // names of the enabler's drop-ins to mask
+	install        string   // package to install
+	uninstall      string   // package to remove
+	notes          []note   // what need not be asked again
+	packageBecause string
+	fileBecause    string
+	runtime        *Scope // nil: leave it
+	respect        bool   // the next boot's value is the administrator's, whatever it is
+	stricterKept   bool
+	reboot         bool
+	warnings       []string
+}
+
+// planFor returns the actions that lead from what was observed to the target, in an order in which a killed run leaves
+// nothing the next one cannot repair: a mask is claimed by a file of ours before it exists, and the claim outlives it.
+func planFor(t target, d Desired, o Observed) (Plan, error) {
+	p := Plan{
+		Decision: t.decision, StricterKept: t.stricterKept, RebootRequired: t.reboot, Warnings: t.warnings,
+		Runtime: o.Runtime, Tree: o.Tree, Installed: o.Enabler.Installed,
+	}
+	if d.Persistent {
+		t.outrank(d, o)
+		p.files(t, d, o)
+		p.packages(t, o)
+		if err := p.settle(t, d, o); err != nil {
+			return Plan{}, err
+		}
+		p.Warnings = append(p.Warnings, o.ufwCaution(t.decision.Scope)...)
+	}
+	if t.runtime != nil && o.Runtime != nil && *t.runtime != *o.Runtime {
+		p.add(Action{
+			Kind: Value, Object: Key, Before: text(o.Runtime.String()), After: text(t.runtime.String()),
+			Because: fmt.Sprintf("the kernel holds %d, and %d is decided", *o.Runtime, *t.runtime),
+		})
+		p.Runtime = t.runtime
+	}
+	return p, nil
+}
+
+func (p *Plan) add(a Action) { p.Actions = append(p.Actions, a) }
+
+func text(s string) *string { return &s }
+
+// files plans masks and the files of ours.
+func (p *Plan) files(t target, d Desired, o Observed) {
+	ours := o.ourMasks()
+	for _, leftover := range o.Leftovers {
+		p.add(Action{Kind: Leftover, Object: leftover, Before: text(""), Because: "a run that was killed left it"})
+	}
+	for _, name := range ours {
+		if !slices.Contains(t.masks, name) {
+			p.add(Action{Kind: Mask, Object: maskPath(name), Before: text("/dev/null"), Because: t.fileBecause})
+			p.Tree = p.Tree.Without(maskPath(name))
+		}
+	}
+	// A mask that was there before us is the administrator's: it stays, and it is not claimed.
+	var claimed, create []string
+	for _, name := range t.masks {
+		switch {
+		case slices.Contains(ours, name):
+			claimed = append(claimed, name)
+		case !o.masked(name):
+			claimed, create = append(claimed, name), append(create, name)
+		}
+	}
+	wanted := map[string]*Scope{Floor: t.floor, DropIn: t.dropIn}
+	var unwanted []Action
+	for _, file := range OwnFiles {
+		own, exists := o.Own[file]
+		scope := wanted[file]
+		action := Action{Kind: File, Object: file, Because: t.fileBecause}
+		if exists {
+			action.Before = text(own.Content)
+		}
+		if scope == nil {
+			if exists {
+				unwanted = append(unwanted, action)
+			}
+			continue
+		}
+		p.Carrier = file
+		content := render(d.State, *scope, d.Reason, claimed, t.notes)
+		if !exists || own.Content != content || !own.Sound {
+			action.After = text(content)
+			p.add(action)
+		}
+		p.Tree = p.Tree.With(read(file, content))
+	}
+	for _, name := range create {
+		p.add(Action{
+			Kind: Mask, Object: maskPath(name), After: text("/dev/null"),
+			Because: "the package that carries it sets 0 again at each install and upgrade, whatever a later drop-in says",
+		})
+		p.Tree = p.Tree.With(sysctld.Loaders{}.Empty(maskPath(name)))
+	}
+	for _, action := range unwanted {
+		p.add(action)
+		p.Tree = p.Tree.Without(action.Object)
+	}
+}
+
+// packages plans the enabler.
+func (p *Plan) packages(t target, o Observed) {
+	switch {
+	case t.install != "":
+		p.add(Action{Kind: Package, Object: t.install, After: text(t.install), Because: t.packageBecause})
+		p.Installed = t.install
+		p.Tree = withEnabler(p.Tree, o.Enabler)
+	case t.uninstall != "":
+		p.add(Action{Kind: Package, Object: t.uninstall, Before: text(t.uninstall), Because: t.packageBecause})
+		p.Installed = ""
+		p.Tree = withoutEnabler(p.Tree, o.Enabler)
+	}
+}
+
+// withEnabler returns the tree as it is expected once the enabler is installed.
+func withEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
+	return tree.With(lineFile(vendorPath(e.DropIns[0]), Classic))
+}
+
+// withoutEnabler returns the tree as it is once the enabler is gone.
+func withoutEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
+	for _, name := range e.DropIns {
+		for _, dir := range sysctld.Dirs[2:] { // those that are not the administrator's
+			tree = tree.Without(path.Join(dir, name))
+		}
+	}
+	return tree
+}
+
+// lineFile is a file of one line, as the loaders see it.
+func lineFile(path string, scope Scope) sysctld.File {
+	return read(path, Key+" = "+scope.String()+"\n")
+}
