@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/go-hclog"
+
 	"hardening.yama/module/internal/ansible"
 	"hardening.yama/module/internal/host"
 	"hardening.yama/module/internal/ptrace"
@@ -84,15 +86,15 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 	if err != nil {
 		return err
 	}
-	meanwhile := prepare(ctx, w, loggable(schema.Info, values), external != nil)
-	defer meanwhile()
-	m, err := w.open(host.Config{
-		Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true, Meanwhile: meanwhile,
-	})
+	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Info, values)...)
+	if external != nil {
+		w.listen() // its process is to be ended however the run ends
+	}
+	m, err := w.open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
 	if err != nil {
 		return err
 	}
-	defer func() { info.Warnings = append(info.Warnings, leave(m, request)...) }()
+	defer func() { info.Warnings = append(info.Warnings, leave(m, w, request)...) }()
 	observed, err := observe(ctx, m)
 	if err != nil {
 		return err

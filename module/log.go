@@ -75,12 +75,8 @@ func logAnswer(log hclog.Logger, q ptrace.Question, e ptrace.Enabler, took time.
 	}
 }
 
-// logPlan logs a plan, the first one of a run or what is left to do after it. That of check mode is all there will be.
-func logPlan(log hclog.Logger, p ptrace.Plan, again, check bool) {
-	stage := "decide"
-	if again {
-		stage = "verify"
-	}
+// logPlan logs a plan, and of check mode what would be done.
+func logPlan(log hclog.Logger, stage string, p ptrace.Plan, check bool) {
 	log.Debug(stage, "scope", p.Decision.Scope, "because", p.Decision.Because, "actions", len(p.Actions))
 	if check {
 		for _, a := range p.Actions {

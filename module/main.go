@@ -12,14 +12,23 @@ import (
 
 	"hardening.yama/module/internal/ansible"
 	"hardening.yama/module/internal/attach"
+	"hardening.yama/module/internal/cache"
 	"hardening.yama/module/internal/logs"
 )
 
 func main() {
 	attach.Serve(os.Args)
 	ctx, stop := context.WithCancel(context.Background())
-	os.Exit(run(ctx, ansible.CommandLine(), world{open: openHost, listen: func() { listen(stop) }, logs: logs.Here()}, os.Stdout))
+	os.Exit(run(ctx, ansible.CommandLine(), world{
+		open: openHost, listen: func() { listen(stop) }, logs: logs.Here(), cache: hostCache{},
+	}, os.Stdout))
 }
+
+// hostCache is the cache of the running host.
+type hostCache struct{}
+
+func (hostCache) CacheProgram(sum string) error { return cache.Program(sum) }
+func (hostCache) Tidy()                         { cache.Tidy() }
 
 // listen calls stop when the program is asked to stop.
 func listen(stop func()) {

@@ -3,12 +3,9 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/hashicorp/go-hclog"
 
 	"hardening.yama/module/internal/ansible"
 	"hardening.yama/module/internal/ptrace"
@@ -30,9 +27,13 @@ type Report struct {
 	Diff       []Diff   `json:"diff,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
 
-	done []ptrace.Action
-	plan ptrace.Plan
-	root string // / where it is about the running host
+	// first and last are the host as it was observed first and last, and plan is the latest.
+	first, last *ptrace.Observed
+	plan        ptrace.Plan
+	// done are the actions that took effect, or would in check mode, and standing those that were not taken back.
+	done, standing []ptrace.Action
+	check          bool
+	root           string // / where it is about the running host
 	// failures are those of the package manager that the policy has a way around.
 	failures []string
 }
@@ -122,23 +123,15 @@ type (
 	}
 )
 
-// before notes what the host was like.
-func (r *Report) before(o ptrace.Observed) {
-	r.Findings = &Findings{
-		Runtime:    Runtime{Before: o.Runtime, After: o.Runtime},
-		Persistent: Persistents{Before: persistentOf(o.Tree), After: persistentOf(o.Tree)},
-		Packages: Packages{
-			Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed),
-			Installed: []string{}, Removed: []string{},
-		},
-		Debuggers: debuggersOf(o),
-		DropIn:    DropIn{Action: "absent"},
-		Settings:  settingsOf(o.Tree, o),
-		Actions:   []Action{},
+// observed takes what the host is like. What follows from it is worked out at the end, when nothing waits for this run.
+func (r *Report) observed(o ptrace.Observed) {
+	if r.first == nil {
+		r.first, r.Findings = &o, &Findings{DropIn: DropIn{Action: "absent"}}
 	}
+	r.last = &o
 }
 
-// planned notes the latest plan. What it keeps and warns of counts from every pass.
+// planned takes the latest plan. What it keeps and warns of counts from every pass.
 func (r *Report) planned(p ptrace.Plan, o ptrace.Observed) {
 	r.plan = p
 	scope := p.Decision.Scope
@@ -158,27 +151,21 @@ func (r *Report) planned(p ptrace.Plan, o ptrace.Observed) {
 	}
 }
 
-// did notes an action that was done.
-func (r *Report) did(a ptrace.Action) { r.done = append(r.done, a) }
-
-// after notes what the host is like now.
-func (r *Report) after(o ptrace.Observed) {
-	r.Runtime.After = o.Runtime
-	r.Persistent.After = persistentOf(o.Tree)
-	r.Settings = settingsOf(o.Tree, o)
-	r.Packages.Enabler = orNull(o.Enabler.Installed)
+// did takes an action that took effect.
+func (r *Report) did(a ptrace.Action) {
+	r.done, r.standing = append(r.done, a), append(r.standing, a)
 }
 
-// verified closes a run that did not fail: in check mode with the plan, otherwise with what was done.
-func (r *Report) verified(p ptrace.Plan, o ptrace.Observed, check bool) {
-	if check {
-		r.done = p.Actions
-		r.Runtime.After = p.Runtime
-		r.Persistent.After = persistentOf(p.Tree)
-		r.Settings = settingsOf(p.Tree, o)
-		r.Packages.Enabler = orNull(p.Installed)
-	}
+// predicted closes a run in check mode: what it would do is done, for the report.
+func (r *Report) predicted(p ptrace.Plan) {
+	r.check, r.done, r.standing = true, p.Actions, p.Actions
+	r.verified()
 	r.Verified = len(p.Actions) == 0
+}
+
+// verified closes a run that did not fail.
+func (r *Report) verified() {
+	r.Verified = true
 	for _, failure := range r.failures {
 		_, cause, _ := strings.Cut(failure, ": ")
 		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, cause) }) {
@@ -197,64 +184,17 @@ func (r *Report) proven(proof Proof, caution string, err error) error {
 	return err
 }
 
-// rollBack takes back what was done, last first, and returns the error with what could not be taken back.
-func (r *Report) rollBack(ctx context.Context, m machine, cause error) error {
-	ctx = context.WithoutCancel(ctx) // a run that is asked to stop still cleans up
-	acted := len(r.done) > 0
-	for len(r.done) > 0 {
-		last := r.done[len(r.done)-1]
-		if err := r.putBack(ctx, m, last.Inverse()); err != nil {
-			return fmt.Errorf("%w; and %v", cause, err) //nolint:errorlint // the cause is the one to test for
-		}
-		r.done = r.done[:len(r.done)-1]
-	}
-	if !acted {
-		return cause
-	}
-	o, err := m.Observe(ctx)
-	if err != nil {
-		why := ": " + err.Error()
-		if strings.Contains(cause.Error(), err.Error()) {
-			why = " for the same reason"
-		}
-		return fmt.Errorf("%w; and could not look at the host afterwards%s", cause, why)
-	}
-	// A package's scriptlet may have set the value on its own.
-	if now, before := o.Runtime, r.Runtime.Before; now != nil && before != nil && *now != *before {
-		from, to := now.String(), before.String()
-		if err := r.putBack(ctx, m, ptrace.Action{Kind: ptrace.Value, Object: ptrace.Key, Before: &from, After: &to}); err != nil {
-			return fmt.Errorf("%w; and %v", cause, err) //nolint:errorlint // the cause is the one to test for
-		}
-		o.Runtime = before
-	}
-	r.after(o)
-	return cause
-}
-
-// putBack does one step back and notes it.
-func (r *Report) putBack(ctx context.Context, m machine, back ptrace.Action) error {
-	back.Because = "the run failed"
-	logAction(hclog.FromContext(ctx), "put back: ", back)
-	if err := m.Do(ctx, back); err != nil {
-		return fmt.Errorf("could not put back %s: %w: run the module again, it repairs this", back.Object, err)
-	}
-	r.RolledBack = append(r.RolledBack, actionOf(back))
-	return nil
-}
-
-// finish derives the rest: changed is that something was done, and nothing else.
+// finish derives the rest: changed is that something was done and not taken back, and nothing else.
 func (r *Report) finish(request ansible.Request, err error) {
-	r.Changed = len(r.done) > 0
+	r.Changed = len(r.standing) > 0
 	if request.Invocation {
 		r.Invocation = map[string]any{"module_args": request.Arguments}
 	}
 	if r.Findings != nil {
-		for _, a := range r.done {
-			r.note(a)
-		}
+		r.findings()
 	}
 	if request.Diff {
-		r.Diff = diffOf(r.done)
+		r.Diff = diffOf(r.standing)
 	}
 	if err != nil {
 		r.Failed, r.Msg = true, err.Error()
@@ -266,9 +206,31 @@ func (r *Report) finish(request ansible.Request, err error) {
 	r.Msg = r.sentence(request.Check)
 }
 
-// note lists one action under the keys it belongs to.
+// findings works out what was found, and what was done.
+func (r *Report) findings() {
+	first, last := *r.first, *r.last
+	if r.check {
+		last.Runtime, last.Tree, last.Enabler.Installed = r.plan.Runtime, r.plan.Tree, r.plan.Installed
+	}
+	r.Runtime = Runtime{Before: first.Runtime, After: last.Runtime}
+	r.Persistent = Persistents{Before: persistentOf(first.Tree), After: persistentOf(last.Tree)}
+	r.Packages = Packages{
+		Manager: first.Enabler.Manager, ReadOnly: orNull(first.Enabler.Sealed), Enabler: orNull(last.Enabler.Installed),
+		Installed: []string{}, Removed: []string{},
+	}
+	r.Debuggers = debuggersOf(first)
+	r.Settings = settingsOf(last.Tree, last)
+	r.Actions = make([]Action, 0, len(r.done))
+	for _, a := range r.done {
+		r.Actions = append(r.Actions, actionOf(a))
+	}
+	for _, a := range r.standing {
+		r.note(a)
+	}
+}
+
+// note lists an action under the keys of its object.
 func (r *Report) note(a ptrace.Action) {
-	r.Actions = append(r.Actions, actionOf(a))
 	switch {
 	case a.Kind == ptrace.Package && a.After != nil:
 		r.Packages.Installed = append(r.Packages.Installed, a.Object)
@@ -296,8 +258,8 @@ func (r *Report) sentence(check bool) string {
 	if r.root != "/" {
 		now = "below " + r.root + " "
 	}
-	done := map[bool]string{true: fmt.Sprintf("%d changes", len(r.done)), false: "nothing to change"}[r.Changed]
-	if len(r.done) == 1 {
+	done := map[bool]string{true: fmt.Sprintf("%d changes", len(r.standing)), false: "nothing to change"}[r.Changed]
+	if len(r.standing) == 1 {
 		done = "1 change"
 	}
 	return fmt.Sprintf("%s: %s%s (%s): %s", r.State, now, boot, done, r.Decision.Because)

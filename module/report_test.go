@@ -29,9 +29,10 @@ func TestRollBackSaysItOnce(t *testing.T) {
 		"observe: the plugin is gone; and could not look at the host afterwards for the same reason": fmt.Errorf("observe: %w", gone),
 		"disk full; and could not look at the host afterwards: the plugin is gone":                   errors.New("disk full"),
 	} {
-		r := &Report{Findings: &Findings{}, done: []ptrace.Action{{Kind: ptrace.File, Object: "/etc/x"}}}
+		r := &Report{first: &ptrace.Observed{}}
+		r.did(ptrace.Action{Kind: ptrace.File, Object: "/etc/x"})
 		ctx := hclog.WithContext(context.Background(), hclog.NewNullLogger())
-		if err := r.rollBack(ctx, lost{why: gone}, cause); err == nil || err.Error() != want || !errors.Is(err, cause) {
+		if err := rollBack(ctx, lost{why: gone}, r, cause); err == nil || err.Error() != want || !errors.Is(err, cause) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

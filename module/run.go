@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -30,18 +30,28 @@ type machine interface {
 	Prove(ctx context.Context) (attach.Matrix, attach.Facts, error)
 	Explain(o ptrace.Observed) (ptrace.Explanation, error)
 	Do(ctx context.Context, a ptrace.Action) error
+	Permits(a ptrace.Action) error
 	Close() error
-	Keep(sum string) error
 }
 
 // world is what a run finds around itself.
 type world struct {
 	// open makes the machine that the run is about.
 	open func(host.Config) (machine, error)
-	// listen has the run's context end when the run is asked to stop, so that it puts back what it changed. Before that, when
-	// nothing is changed yet, a signal ends the program as it ends any.
+	// listen installs the signal handler, which cancels the run's context. From then on a run that is asked to stop takes back
+	// what it changed. Before that the default action is right: nothing has been changed.
 	listen func()
 	logs   logs.Places
+	// cache keeps the program on the host, nil where that is not wanted.
+	cache programs
+}
+
+// programs is the cache of programs on the host.
+type programs interface {
+	// CacheProgram leaves this program there, under its checksum.
+	CacheProgram(sum string) error
+	// Tidy removes what a killed run left there.
+	Tidy()
 }
 
 func openHost(c host.Config) (machine, error) {
@@ -67,7 +77,6 @@ func run(ctx context.Context, args []string, w world, stdout io.Writer) (code in
 	if w.listen == nil {
 		w.listen = func() {}
 	}
-	w.listen = sync.OnceFunc(w.listen)
 	request, err := ansible.ReadRequest(args)
 	log, lines := openLog(request, w.logs)
 	ctx = hclog.WithContext(ctx, log)
@@ -107,17 +116,6 @@ func checked(module schema.Module, request ansible.Request) (ansible.Values, sch
 	return values, schema.Known().Add(site), err
 }
 
-// prepare returns what a run has to do once, and does while the package database is at work if it comes so far.
-func prepare(ctx context.Context, w world, arguments []any, external bool) func() {
-	if external {
-		w.listen() // its process is to be ended however the run ends
-	}
-	return sync.OnceFunc(func() {
-		go w.listen()
-		hclog.FromContext(ctx).Info("Invoked with", arguments...)
-	})
-}
-
 // reconcile makes the host as desired and fills the report on the way.
 func reconcile(ctx context.Context, request ansible.Request, w world, report *Report) error {
 	values, catalog, err := checked(schema.Scope, request)
@@ -134,9 +132,8 @@ func reconcile(ctx context.Context, request ansible.Request, w world, report *Re
 	}
 	desired.Runtime = desired.Runtime && desired.Root == "/"
 	report.State, report.root = desired.State, desired.Root
-	log := hclog.FromContext(ctx)
-	meanwhile := prepare(ctx, w, loggable(schema.Scope, values), external != nil)
-	defer meanwhile()
+	hclog.FromContext(ctx).Info("Invoked with", loggable(schema.Scope, values)...)
+	w.listen()
 	m, err := w.open(host.Config{
 		Root:        desired.Root,
 		Backend:     desired.Backend,
@@ -144,69 +141,99 @@ func reconcile(ctx context.Context, request ansible.Request, w world, report *Re
 		Catalog:     catalog.With(desired.Debuggers, desired.IgnoreDebuggers),
 		ReadOnly:    request.Check,
 		LockTimeout: desired.LockTimeout,
-		Meanwhile:   meanwhile,
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { report.Warnings = append(report.Warnings, leave(m, request)...) }()
-	if !request.Check {
-		release, err := m.Lock(ctx, desired.LockTimeout)
-		if err != nil {
-			return err
-		}
-		defer release()
+	defer func() { report.Warnings = append(report.Warnings, leave(m, w, request)...) }()
+	if request.Check {
+		return predict(ctx, m, desired, report)
 	}
-	observed, err := observe(ctx, m)
-	w.listen() // it does by now, or is waited for
+	release, err := m.Lock(ctx, desired.LockTimeout)
 	if err != nil {
 		return err
 	}
-	report.before(observed)
-	for pass := range passes {
-		plan, err := decide(ctx, m, desired, &observed)
-		if err != nil {
-			return report.rollBack(ctx, m, err)
-		}
-		logPlan(log, plan, pass > 0, request.Check)
-		report.planned(plan, observed)
-		if request.Check || len(plan.Actions) == 0 {
-			report.verified(plan, observed, request.Check)
-			if !desired.ProveByAttach || request.Check {
-				return nil
-			}
-			if err := report.proven(prove(ctx, m, observed.Runtime)); err != nil {
-				return report.rollBack(ctx, m, err)
-			}
-			return nil
-		}
-		if err := apply(ctx, m, desired, plan.Actions, &observed, report); err != nil {
-			return report.rollBack(ctx, m, err)
-		}
-		if observed, err = observeAgain(ctx, m, observed); err != nil {
-			return report.rollBack(ctx, m, err)
-		}
-		report.after(observed)
+	defer release()
+	if err := settle(ctx, m, desired, report); err != nil {
+		return rollBack(ctx, m, report, err)
 	}
-	return report.rollBack(ctx, m, fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes))
+	return nil
 }
 
-// leave ends what was started on the host, and keeps the program there for the next task, where the action plugin asks for it.
-// Check mode writes nothing.
-func leave(m machine, request ansible.Request) (warnings []string) {
+// predict is check mode: the plan, which is not applied.
+func predict(ctx context.Context, m machine, desired ptrace.Desired, report *Report) error {
+	observed, err := observe(ctx, m)
+	if err != nil {
+		return err
+	}
+	report.observed(observed)
+	plan, err := decide(ctx, m, desired, &observed)
+	if err != nil {
+		return err
+	}
+	logPlan(hclog.FromContext(ctx), "decide", plan, true)
+	report.planned(plan, observed)
+	for _, a := range plan.Actions {
+		if err := m.Permits(a); err != nil {
+			return failure(a, err)
+		}
+	}
+	report.predicted(plan)
+	return nil
+}
+
+// settle observes, decides and applies until nothing is left to do.
+func settle(ctx context.Context, m machine, desired ptrace.Desired, report *Report) error {
+	observed, err := observe(ctx, m)
+	if err != nil {
+		return err
+	}
+	report.observed(observed)
+	for stage := range passes {
+		plan, err := decide(ctx, m, desired, &observed)
+		if err != nil {
+			return err
+		}
+		logPlan(hclog.FromContext(ctx), map[bool]string{true: "decide", false: "verify"}[stage == 0], plan, false)
+		report.planned(plan, observed)
+		if len(plan.Actions) == 0 {
+			report.verified()
+			if !desired.ProveByAttach {
+				return nil
+			}
+			return report.proven(prove(ctx, m, observed.Runtime))
+		}
+		if err := apply(ctx, m, desired, plan.Actions, &observed, report); err != nil {
+			return err
+		}
+		if observed, err = observeAgain(ctx, m, observed); err != nil {
+			return err
+		}
+		report.observed(observed)
+	}
+	return fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes)
+}
+
+// leave ends what was started on the host, and keeps the program there for the next task, where the action plugin asks for
+// it. Check mode writes nothing.
+func leave(m machine, w world, request ansible.Request) (warnings []string) {
 	if err := m.Close(); err != nil {
 		warnings = append(warnings, err.Error())
 	}
-	if request.Keep == "" || request.Check {
+	if request.Check || w.cache == nil {
 		return warnings
 	}
-	if err := m.Keep(request.Keep); err != nil {
+	if request.CacheAs == "" {
+		w.cache.Tidy()
+		return warnings
+	}
+	if err := w.cache.CacheProgram(request.CacheAs); err != nil {
 		warnings = append(warnings, err.Error()+" (until then each task sends the program again)")
 	}
 	return warnings
 }
 
-// decide returns the complete plan; it asks what that hangs on.
+// decide calls ptrace.Decide until no question is left, and asks the package manager in between.
 func decide(ctx context.Context, m machine, d ptrace.Desired, o *ptrace.Observed) (ptrace.Plan, error) {
 	for {
 		plan, question, err := ptrace.Decide(d, *o)
@@ -231,21 +258,36 @@ func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Ac
 		logAction(hclog.FromContext(ctx), "", a)
 		err := m.Do(ctx, a)
 		var nevertheless *ptrace.DoneNevertheless
+		done := err == nil || errors.As(err, &nevertheless)
+		if done {
+			report.did(a)
+		}
 		switch {
 		case err == nil:
-			report.did(a)
-		case errors.As(err, &nevertheless):
-			report.did(a)
+		case done && a.Kind == ptrace.Package:
 			report.Warnings = append(report.Warnings, fmt.Sprintf("%s %s: it is done, but %v", a.Verb(), a.Object, err))
 		case a.Kind == ptrace.Package && d.Packages == ptrace.PackagesAuto && ctx.Err() == nil:
 			o.Enabler.Failed(a, err)
 			report.failures = append(report.failures, fmt.Sprintf("%s %s: %v", a.Verb(), a.Object, err))
 			return nil
 		default:
-			return fmt.Errorf("%s %s: %w", a.Verb(), a.Object, err)
+			return failure(a, err)
 		}
 	}
 	return nil
+}
+
+// failure returns why an action failed. The object is named once.
+func failure(a ptrace.Action, err error) error {
+	var nevertheless *ptrace.DoneNevertheless
+	var at *fs.PathError
+	switch {
+	case errors.As(err, &nevertheless):
+		return fmt.Errorf("%s %s: it took effect, but then: %w", a.Verb(), a.Object, err)
+	case errors.As(err, &at) && err == error(at) && at.Path == a.Object:
+		err = at.Err
+	}
+	return fmt.Errorf("%s %s: %w", a.Verb(), a.Object, err)
 }
 
 // observe observes, and logs what counts.

@@ -174,7 +174,7 @@ class ProgramAction(ActionBase):
                 self._display.vvv('the program is not on the target, so it is sent: %s' % machine)
             checksum = CHECKSUMS[self._program].get(machine)
             if checksum and not self._task.check_mode:
-                arguments['_hardening_yama_keep'] = checksum
+                arguments['_hardening_yama_cache_as'] = checksum
         result.update(self._send(self._build(machine or self._machine()), arguments, task_vars))
         return result
 

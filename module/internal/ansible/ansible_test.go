@@ -177,8 +177,8 @@ func TestReadRequest(t *testing.T) {
 	}
 	// The action plugin gives the object itself to a program that is on the host already.
 	got, err = ReadRequest([]string{"x", `{"state":"auto","_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64",` +
-		`"_hardening_yama_module":"hardening.yama.ptrace_scope_info","_hardening_yama_keep":"abc"}`})
-	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"}, Invocation: true, Keep: "abc",
+		`"_hardening_yama_module":"hardening.yama.ptrace_scope_info","_hardening_yama_cache_as":"abc"}`})
+	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"}, Invocation: true, CacheAs: "abc",
 		Log: Log{Allowed: true, ByHand: true}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)

@@ -26,8 +26,8 @@ type Request struct {
 	Diff      bool
 	// Invocation tells whether the report shows the arguments: ansible-core up to 2.20 leaves that to the module.
 	Invocation bool
-	// Keep is the checksum under which the program is to stay on the host for the next task, if it is.
-	Keep string
+	// CacheAs is the checksum under which the program is to stay on the host for the next task, empty where it is not.
+	CacheAs string
 	// Catalog is the site's catalogue, where the action plugin has read it.
 	Catalog any
 	Log     Log
@@ -130,7 +130,7 @@ func (r *Request) parse(content []byte) error {
 	r.Check = truth("_ansible_check_mode", false)
 	r.Diff = truth("_ansible_diff", false)
 	r.Invocation = truth("_ansible_inject_invocation", true)
-	r.Keep, _ = object["_hardening_yama_keep"].(string)
+	r.CacheAs, _ = object["_hardening_yama_cache_as"].(string)
 	r.Catalog = object["_hardening_yama_catalog"]
 	r.Log = logOf(object)
 	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.

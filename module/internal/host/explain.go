@@ -7,17 +7,20 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"strings"
 
 	"hardening.yama/module/internal/attach"
 	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/internal/tree"
 )
 
 // Explain tells what only an explanation needs, of a host that was opened for one and observed. It writes nothing.
 func (h *Host) Explain(o ptrace.Observed) (ptrace.Explanation, error) {
-	e := ptrace.Explanation{Container: h.container()}
+	var e ptrace.Explanation
 	var err error
+	if e.Container, err = h.container(); err != nil {
+		return e, err
+	}
 	if e.SELinuxDenyPtrace, err = h.denyPtrace(); err != nil {
 		return e, err
 	}
@@ -40,33 +43,41 @@ func (h *Host) Prove(ctx context.Context) (attach.Matrix, attach.Facts, error) {
 	if err != nil {
 		return attach.Matrix{}, attach.Facts{}, err
 	}
-	facts := attach.Facts{Seccomp: attach.Seccomp(), Container: h.container(), DenyPtrace: denied != nil && *denied}
+	container, err := h.container()
+	if err != nil {
+		return attach.Matrix{}, attach.Facts{}, err
+	}
+	facts := attach.Facts{Seccomp: attach.Seccomp(), Container: container, DenyPtrace: denied != nil && *denied}
 	matrix, err := attach.Try(ctx)
 	return matrix, facts, err
 }
 
 // container tells what says that this is a container, "" where nothing does: systemd.io/CONTAINER_INTERFACE, and what
 // Podman and Docker leave.
-func (h *Host) container() string {
+func (h *Host) container() (string, error) {
 	for _, file := range []string{"/run/systemd/container", "/run/host/container-manager"} {
-		if content, err := os.ReadFile(h.path(file)); err == nil {
-			return strings.TrimSpace(string(content))
+		f, err := h.tree.Read(file, factLimit)
+		if err == nil {
+			return strings.TrimSpace(string(f.Content)), nil
+		}
+		if !tree.Nobody(err) && !errors.Is(err, fs.ErrPermission) {
+			return "", err
 		}
 	}
 	for file, name := range map[string]string{"/run/.containerenv": "podman", "/.dockerenv": "docker"} {
-		if _, err := os.Stat(h.path(file)); err == nil {
-			return name
+		if _, err := h.tree.Stat(file); err == nil {
+			return name, nil
 		}
 	}
-	return ""
+	return "", nil
 }
 
 // denyPtrace reads SELinux' boolean, of which the first number is the present value: selinuxfs.
 func (h *Host) denyPtrace() (*bool, error) {
-	content, err := os.ReadFile(h.path("/sys/fs/selinux/booleans/deny_ptrace"))
+	f, err := h.tree.Read("/sys/fs/selinux/booleans/deny_ptrace", factLimit)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
 	}
-	on := bytes.HasPrefix(content, []byte("1"))
+	on := bytes.HasPrefix(f.Content, []byte("1"))
 	return &on, err
 }

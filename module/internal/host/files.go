@@ -5,380 +5,350 @@ package host
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
 
 	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/internal/sysctld"
+	"hardening.yama/module/internal/tree"
 )
 
-// Temporary files are hidden and never end in .conf, so that no loader reads one.
-const tempPrefix, tempSuffix = ".ptrace_scope-", ".tmp"
-
-// fileLimit bounds a drop-in; real ones have some kilobytes.
-const fileLimit = 4 << 20
+const (
+	// fileLimit bounds a drop-in; real ones have some kilobytes.
+	fileLimit = 4 << 20
+	// factLimit bounds what the kernel, systemd and a distribution say of themselves.
+	factLimit = 1 << 20
+)
 
 const devNull = "/dev/null"
 
 func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 
-// SysctlTree reads every file that a loader of sysctl.d(5) may read.
+// SysctlTree reads every file that a loader of sysctl.d(5) may read, once: what it says, where it lies and who can write to
+// it are of the same file.
 func (h *Host) SysctlTree() (sysctld.Tree, error) {
 	h.findLoaders()
-	var commandLine []byte
+	h.found, h.listed, h.unread = map[string]tree.File{}, map[string][]string{}, nil
+	var commandLine tree.File
 	var err error
 	if !h.image { // its next boot has another one
-		commandLine, err = os.ReadFile(h.path(sysctld.CommandLine))
+		commandLine, err = h.tree.Read(sysctld.CommandLine, factLimit)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	tree := sysctld.Tree{sysctld.ReadCommandLine(commandLine, ptrace.KeyPath)}
+	files := sysctld.Tree{sysctld.ReadCommandLine(commandLine.Content, ptrace.KeyPath)}
+	vendor := ""
 	for _, dir := range sysctld.Dirs {
-		entries, err := h.sysctlDir(dir)
+		d, err := h.tree.Dir(dir)
+		if tree.Nobody(err) {
+			continue // what no loader takes for a directory
+		}
 		if err != nil {
 			return nil, err
 		}
-		for _, entry := range entries {
-			if !strings.HasSuffix(entry.Name(), ".conf") {
-				continue
-			}
-			if tree, err = h.withSysctlFile(tree, path.Join(dir, entry.Name())); err != nil {
-				return nil, err
-			}
+		if dir == sysctld.VendorDir {
+			vendor = d.Path
+		}
+		if dir != sysctld.LibDir || d.Path != vendor { // that one was there before
+			files, err = h.withSysctlDir(files, dir, d)
+		}
+		if err = errors.Join(err, d.Close()); err != nil {
+			return nil, err
 		}
 	}
 	for _, name := range append([]string{sysctld.Conf}, sysctld.Credentials...) {
-		if tree, err = h.withSysctlFile(tree, name); err != nil {
+		info, err := h.tree.Lstat(name)
+		if tree.Nobody(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if files, err = h.withSysctlFile(files, name, name, info); err != nil {
 			return nil, err
 		}
 	}
-	return tree, nil
+	return files, nil
 }
 
-// sysctlDir returns what is in a directory, and nothing for what no loader takes for one, or for one that was there before.
-func (h *Host) sysctlDir(dir string) ([]fs.DirEntry, error) {
-	inside, err := h.inside(dir)
-	if vendor, _ := h.inside(sysctld.VendorDir); dir == sysctld.LibDir && inside == vendor {
-		return nil, nil
-	}
-	var entries []fs.DirEntry
-	if err == nil {
-		entries, err = os.ReadDir(inside)
-	}
-	if nobodyOpens(err) {
-		return nil, nil
-	}
-	return entries, err
-}
-
-// nobodyOpens tells whether an error is the same for whoever opens a path: there is nothing, or nothing that can be followed.
-func nobodyOpens(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP)
-}
-
-// withSysctlFile returns the tree with one file more, if there is one. What is no file, or a link that leads nowhere, still
-// hides the lower files of its name.
-func (h *Host) withSysctlFile(tree sysctld.Tree, name string) (sysctld.Tree, error) {
-	dir, err := h.inside(path.Dir(name))
-	if nobodyOpens(err) {
-		return tree, nil // a folder that leads nowhere has no files
-	}
+// withSysctlDir returns the tree with the files of a directory.
+func (h *Host) withSysctlDir(files sysctld.Tree, dir string, d *tree.Dir) (sysctld.Tree, error) {
+	names, err := d.Names()
 	if err != nil {
 		return nil, err
 	}
-	itself := path.Join(dir, path.Base(name))
-	if target, err := os.Readlink(itself); err == nil && target == devNull {
-		return append(tree, h.loaders.Empty(name)), nil
-	}
-	inside, err := h.inside(name)
-	var f *os.File
-	if err == nil {
-		f, err = os.OpenFile(inside, os.O_RDONLY|syscall.O_NONBLOCK, 0) // #nosec G304 -- a loader reads it, too; a pipe must not hold us up
-	}
-	switch {
-	case nobodyOpens(err), errors.Is(err, syscall.ENXIO): // ENXIO: a socket
-		if _, missing := os.Lstat(itself); missing != nil {
-			return tree, nil
+	h.listed[dir] = names
+	slices.Sort(names)
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".conf") {
+			continue
 		}
-		return append(tree, h.loaders.Nowhere(name, nobodyOpens(err) && !errors.Is(err, fs.ErrNotExist))), nil
+		info, err := d.Lstat(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it went just now
+		}
+		if err != nil {
+			return nil, err
+		}
+		if files, err = h.withSysctlFile(files, path.Join(dir, name), path.Join(d.Path, name), info); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// withSysctlFile returns the tree with one file more, which is there. A link that leads nowhere, and what is no file, still
+// hides the lower files of its name. The loaders know the file by its name; it lies at a place of the tree.
+func (h *Host) withSysctlFile(files sysctld.Tree, name, place string, info tree.Info) (sysctld.Tree, error) {
+	if info.Link() {
+		if target, err := h.tree.Readlink(place); err == nil && target == devNull {
+			return append(files, h.loaders.Empty(name)), nil
+		}
+	}
+	f, err := h.tree.Read(place, fileLimit)
+	var irregular *tree.NotRegular
+	switch {
+	case errors.As(err, &irregular):
+		if irregular.Info.Socket() {
+			return append(files, h.loaders.Nowhere(name, false)), nil
+		}
+		return append(files, h.loaders.Empty(name)), nil
+	case tree.Nobody(err):
+		return append(files, h.loaders.Nowhere(name, !errors.Is(err, fs.ErrNotExist))), nil
 	case errors.Is(err, fs.ErrPermission) && h.readOnly && os.Geteuid() != 0:
 		h.unread = append(h.unread, name)
-		return tree, nil
+		return files, nil
 	case err != nil:
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	file := h.loaders.Read(name, f.Content, ptrace.KeyPath)
+	if file.Names() {
+		h.found[name] = f
 	}
-	if !info.Mode().IsRegular() {
-		return append(tree, h.loaders.Empty(name)), nil
-	}
-	content, err := io.ReadAll(io.LimitReader(f, fileLimit+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(content) > fileLimit {
-		return nil, fmt.Errorf("read %s: larger than %d bytes, which is no drop-in", name, fileLimit)
-	}
-	return append(tree, h.loaders.Read(name, content, ptrace.KeyPath)), nil
+	return append(files, file), nil
 }
 
-// linksLimit is MAXSYMLINKS, from which path_resolution(7) is ELOOP.
-const linksLimit = 40
-
-// inside returns where a file of the host lies once links are followed, none of which leads out of the host's root.
-func (h *Host) inside(name string) (string, error) {
-	target, err := h.resolve(name)
-	return h.path(target), err
-}
-
-// resolve follows links as inside does, and returns the path as the host has it.
-func (h *Host) resolve(name string) (string, error) {
-	done, todo := "/", strings.Split(name, "/")
-	for links := 0; len(todo) > 0; {
-		part := todo[0]
-		todo = todo[1:]
-		next := path.Join(done, part)
-		if part == "" || part == "." || part == ".." {
-			if _, err := os.Lstat(h.path(done) + "/."); err != nil {
-				return "", err
-			}
-			done = next
-			continue
-		}
-		target, err := os.Readlink(h.path(next))
-		if err != nil {
-			done = next // no link, or nothing: whoever opens it will see
-			continue
-		}
-		if links++; links > linksLimit {
-			return "", &fs.PathError{Op: "open", Path: h.path(name), Err: syscall.ELOOP}
-		}
-		if path.IsAbs(target) {
-			done = "/"
-		}
-		todo = append(strings.Split(target, "/"), todo...)
-	}
-	return done, nil
-}
-
-// ownFiles reads the files of ours, and the names of what a killed run left.
-func (h *Host) ownFiles() (map[string]ptrace.OwnFile, []string, error) {
+// ownFiles reads the files of ours.
+func (h *Host) ownFiles() (map[string]ptrace.OwnFile, error) {
 	own := map[string]ptrace.OwnFile{}
 	for _, name := range ptrace.OwnFiles {
-		place, err := h.beside(name)
-		var info fs.FileInfo
-		if err == nil {
-			info, err = os.Lstat(place)
-		}
-		if nobodyOpens(err) {
+		info, err := h.tree.Lstat(name)
+		if tree.Nobody(err) {
 			continue
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		if !info.Mode().IsRegular() {
-			return nil, nil, fmt.Errorf("read %s: not a regular file, and not made by this module: remove it", name)
+		if !info.Regular() {
+			return nil, fmt.Errorf("read %s: it is %s, not a regular file, and not made by this module: remove it", h.tree.At(name), info.Kind())
 		}
-		content, err := os.ReadFile(place) // #nosec G304 -- ours
+		f, err := h.tree.Read(name, fileLimit)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		own[name] = ptrace.OwnFile{Content: string(content), Sound: info.Mode().Perm() == 0o644 && ownedByUs(info)}
+		own[name] = ptrace.OwnFile{Content: string(f.Content), Sound: f.Info.Perm() == 0o644 && f.Info.OthersCanWrite() == ""}
 	}
-	var left []string
-	for _, dir := range []string{path.Dir(sysctld.Conf), sysctld.Dirs[0], sysctld.Dirs[1], sysctld.Dirs[2]} {
-		place, err := h.inside(dir)
-		if err != nil && !nobodyOpens(err) {
-			return nil, nil, err
-		}
-		for _, name := range namesBelow(place) {
-			if strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix) {
-				left = append(left, path.Join(dir, name))
+	return own, nil
+}
+
+// leftovers returns what a killed run left: temporary files, in each directory that a run writes to, and copies of files
+// that it was about to edit.
+func (h *Host) leftovers(c copies) ([]ptrace.Leftover, error) {
+	var left []ptrace.Leftover
+	dirs := append([]string{path.Dir(sysctld.Conf)}, sysctld.Dirs[:3]...)
+	for _, file := range h.found {
+		dirs = append(dirs, path.Dir(file.Path))
+	}
+	for _, file := range slices.Concat(c.finished, c.pending) {
+		dirs = append(dirs, path.Dir(file))
+	}
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		names, read := h.listed[dir]
+		if !read {
+			var err error
+			if names, err = h.namesIn(dir); err != nil {
+				return nil, err
 			}
 		}
+		left = append(left, temporary(dir, names)...)
 	}
-	return own, left, nil
-}
-
-// namesBelow returns the names in a directory in no order, and none where nobody lets us see them.
-func namesBelow(dir string) []string {
-	f, err := os.Open(dir) // #nosec G304 -- only its names are read
-	if err != nil {
-		return nil
+	left = append(left, temporary(originals, c.names)...)
+	for _, file := range c.pending {
+		leftover, err := h.pendingCopy(file)
+		if err != nil {
+			return nil, err
+		}
+		left = append(left, leftover)
 	}
-	defer f.Close() //nolint:errcheck // only read
-	names, _ := f.Readdirnames(-1)
-	return names
+	return left, nil
 }
 
-// ownedByUs tells whether a file belongs to root, or to whoever runs a test.
-func ownedByUs(info fs.FileInfo) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && (stat.Uid == 0 || int(stat.Uid) == os.Geteuid())
-}
-
-// beside returns where a file lies that may be a link itself, in a directory that links may lead to.
-func (h *Host) beside(name string) (string, error) {
-	dir, err := h.inside(path.Dir(name))
-	return filepath.Join(dir, path.Base(name)), err
-}
-
-// place returns where a file lies whose directory is a link nowhere on the way, which is what we write to.
-func (h *Host) place(name string) (string, error) {
-	dir := path.Dir(name)
-	resolved, err := h.resolve(dir)
-	if err == nil && resolved != dir {
-		err = fmt.Errorf("%s is not a directory: it is a link to %s, which cannot be trusted in its place", h.path(dir), h.path(resolved))
+func temporary(dir string, names []string) (left []ptrace.Leftover) {
+	for _, name := range names {
+		if tree.Temporary(name) {
+			left = append(left, ptrace.Leftover{Path: path.Join(dir, name)})
+		}
 	}
-	return h.path(name), err
+	return left
 }
 
-// directory opens the directory of a file of ours, which it makes if need be, and refuses one that others control.
-func (h *Host) directory(name string) (*os.Root, error) {
-	place, err := h.place(name)
+// namesIn returns the names in a directory, in no order, and none where there is no such directory, or where an ordinary
+// user, who changes nothing, may not see them.
+func (h *Host) namesIn(dir string) ([]string, error) {
+	d, err := h.tree.Dir(dir)
+	if tree.Nobody(err) || errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Dir(place)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // #nosec G301 -- as every loader needs it
-		return nil, err
-	}
-	info, err := os.Lstat(dir)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.IsDir():
-		return nil, fmt.Errorf("%s is not a directory: a file in its place cannot be trusted", dir)
-	case !onlyOurs(info):
-		return nil, fmt.Errorf("%s can be written by others than root (mode %s): chown root and chmod go-w it first", dir, info.Mode())
-	}
-	return os.OpenRoot(dir)
+	names, err := d.Names()
+	return names, errors.Join(err, d.Close())
 }
 
-// replaceFile replaces, makes or removes a file of ours, atomically and durably. The file must still be as observed.
-func (h *Host) replaceFile(name string, before, after *string) error {
-	dir, err := h.directory(name)
+// directory opens the directory of a file to change what is in it, and makes it if need be. It returns what takes back
+// that it was made.
+func (h *Host) directory(name string, levels int) (d *tree.Dir, takeBack func() error, err error) {
+	d, made, err := h.tree.Make(path.Dir(name), levels)
+	takeBack = func() (err error) {
+		for _, dir := range slices.Backward(made) {
+			err = errors.Join(err, h.removeDirectory(dir))
+		}
+		return err
+	}
+	if err != nil {
+		return nil, nil, undone(err, takeBack())
+	}
+	h.made = append(h.made, made...)
+	return d, takeBack, nil
+}
+
+// removeDirectory removes a directory that this run made, unless something else is in it now.
+func (h *Host) removeDirectory(dir string) error {
+	parent, err := h.tree.Trusted(path.Dir(dir))
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing is written through it after its sync
-	base := path.Base(name)
-	now, err := dir.ReadFile(base)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && before == nil:
-	case err == nil && before != nil && string(now) == *before:
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return err
-	default:
-		return fmt.Errorf("replace %s: somebody else changed it during this run", name)
+	err = parent.Rmdir(path.Base(dir))
+	if errors.Is(err, fs.ErrExist) || errors.Is(err, fs.ErrNotExist) { // ErrExist: ENOTEMPTY
+		err = nil
 	}
-	if after == nil {
-		if err := dir.Remove(base); err != nil {
+	return errors.Join(err, parent.Close())
+}
+
+// undone returns the failure of a step that has no effect, but for what could not be cleaned up after it.
+func undone(err, cleanup error) error {
+	if cleanup == nil {
+		return err
+	}
+	return fmt.Errorf("%w; and clean up after it: %v", err, cleanup) //nolint:errorlint // the first one is the one to test for
+}
+
+// tookEffect tells whether a step took effect although it failed.
+func tookEffect(err error) bool {
+	var done *tree.TookEffect
+	return errors.As(err, &done)
+}
+
+// dropDirectories removes the directories of this run in which nothing is left.
+func (h *Host) dropDirectories(dir string) error {
+	for slices.Contains(h.made, dir) {
+		if err := h.removeDirectory(dir); err != nil {
 			return err
 		}
-		return syncDir(dir)
+		dir = path.Dir(dir)
 	}
-	temp, err := writeTemp(dir, *after, 0o644)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if before != nil {
-		keepLabel(filepath.Join(dir.Name(), base), filepath.Join(dir.Name(), temp))
-	}
-	if err := dir.Rename(temp, base); err != nil {
-		return errors.Join(err, dir.Remove(temp))
-	}
-	return syncDir(dir)
+	return nil
 }
 
-// writeTemp writes a complete file under a temporary name and returns that.
-func writeTemp(dir *os.Root, content string, mode fs.FileMode) (name string, err error) {
-	name = tempName()
-	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err
-	}
-	defer func() {
-		if err = errors.Join(err, f.Close()); err != nil {
-			_ = dir.Remove(name) // the first error is the one to tell
-		}
-	}()
-	if _, err = f.WriteString(content); err != nil {
-		return name, err
-	}
-	if os.Geteuid() == 0 {
-		if err = f.Chown(0, 0); err != nil {
-			return name, err
-		}
-	}
-	if err = f.Chmod(mode); err != nil {
-		return name, err
-	}
-	return name, f.Sync()
-}
+// ours are the attributes of a file of ours.
+var ours = tree.Attributes{Mode: 0o644}
 
-// tempName is unique while the lock is held: what a killed run left is removed first.
-func tempName() string { return tempPrefix + strconv.Itoa(os.Getpid()) + tempSuffix }
-
-// keepLabel gives a file the SELinux label of the one it replaces. A new file has its directory's, which is right too.
-func keepLabel(from, to string) {
-	const label = "security.selinux"
-	value := make([]byte, 256)
-	if n, err := syscall.Getxattr(from, label, value); err == nil {
-		_ = syscall.Setxattr(to, label, value[:n], 0) // no label is no harm: the directory's is in place
-	}
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir *os.Root) error {
-	f, err := dir.Open(".")
+// replaceFile replaces, makes or removes a file of ours. The file must still be as observed.
+func (h *Host) replaceFile(name string, before, after *string) error {
+	dir, takeBack, err := h.directory(name, 1)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	defer dir.Close() //nolint:errcheck // what it changed is durable by then
+	base := path.Base(name)
+	now, err := dir.Read(base, fileLimit)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && before == nil:
+	case err == nil && before != nil && string(now.Content) == *before:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return undone(err, takeBack())
+	default:
+		return undone(errChanged, takeBack())
+	}
+	if after == nil {
+		return h.remove(dir, name)
+	}
+	attributes := ours
+	if before != nil {
+		like, err := dir.AttributesOf(base)
+		if err != nil {
+			return err
+		}
+		attributes.Label = like.Label
+	}
+	err = dir.Put(base, []byte(*after), attributes)
+	if err != nil && !tookEffect(err) {
+		err = undone(err, takeBack())
+	}
+	return err
+}
+
+// errChanged is the cause where a file is not any more as it was observed.
+var errChanged = errors.New("another program changed it during this run: run the module again")
+
+// remove removes a file of ours, and the directory if this run made it.
+func (h *Host) remove(dir *tree.Dir, name string) error {
+	if err := dir.Remove(path.Base(name)); err != nil {
+		return err
+	}
+	if err := h.dropDirectories(path.Dir(name)); err != nil {
+		return &tree.TookEffect{Cause: err}
+	}
+	return nil
 }
 
 // setMask makes or removes a link to /dev/null.
 func (h *Host) setMask(name string, exists bool) error {
-	dir, err := h.directory(name)
+	dir, takeBack, err := h.directory(name, 1)
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing is written through it after its sync
+	defer dir.Close() //nolint:errcheck // what it changed is durable by then
 	base := path.Base(name)
-	if !exists {
-		if target, err := dir.Readlink(base); err != nil || target != devNull {
-			return fmt.Errorf("unmask %s: it is no link to %s any more", name, devNull)
+	if exists {
+		// A link is made in one step, and never over a file that is there.
+		err := dir.Link(devNull, base)
+		if err != nil && !tookEffect(err) {
+			err = undone(err, takeBack())
 		}
-		if err := dir.Remove(base); err != nil {
-			return err
-		}
-		return syncDir(dir)
+		return err
 	}
-	// A link is made in one step, and never over a file that is there.
-	if err := dir.Symlink(devNull, base); err != nil {
-		return fmt.Errorf("mask %s: %w", name, err)
+	if target, err := dir.Readlink(base); err != nil || target != devNull {
+		return undone(errors.New("it is no link to "+devNull+" any more"), takeBack())
 	}
-	return syncDir(dir)
+	return h.remove(dir, name)
 }
 
-// removeLeftover removes a temporary file of a killed run.
-func (h *Host) removeLeftover(name string) error {
-	dir, err := h.directory(name)
+// clear removes what a killed run left, or gives it the name that it was to have.
+func (h *Host) clear(name string, becomes *string) error {
+	dir, err := h.tree.Trusted(path.Dir(name))
 	if err != nil {
 		return err
 	}
-	defer dir.Close() //nolint:errcheck // nothing is written through it after its sync
-	return errors.Join(dir.Remove(path.Base(name)), syncDir(dir))
+	defer dir.Close() //nolint:errcheck // what it changed is durable by then
+	if becomes != nil {
+		return dir.Rename(path.Base(name), path.Base(*becomes))
+	}
+	return dir.Remove(path.Base(name))
 }

@@ -6,11 +6,11 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -18,12 +18,15 @@ import (
 	"hardening.yama/module/internal/packages"
 	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/internal/sysctld"
+	"hardening.yama/module/internal/tree"
 	"hardening.yama/schema"
 )
 
 // Host is one machine, or in tests a tree that looks like one.
 type Host struct {
+	// root is the name of the tree for programs that are told about it.
 	root string
+	tree *tree.Tree
 	// image: what lies below root is the tree of an image being built. The running kernel is not its own, nor are the locks.
 	image   bool
 	catalog schema.Catalog
@@ -35,9 +38,13 @@ type Host struct {
 	readOnly bool
 	// explain: Explain will be called. What it needs is asked together with the rest then.
 	explain   bool
-	meanwhile func()
 	owners    map[string]string
 	requirers func() (map[string][]string, error)
+	// found are the files that name the key, by the names that loaders have for them, and listed the names in directories.
+	found  map[string]tree.File
+	listed map[string][]string
+	// made are the directories that this run made, and copied the files of which it made the copy.
+	made, copied []string
 }
 
 // PackageManager is what a host needs of its package manager, and of the database of what is installed. A question without
@@ -81,16 +88,42 @@ type Config struct {
 	External func(root string) (PackageManager, error)
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
-	// Meanwhile is done whenever there is time for it: by Observe as soon as the package database was asked, which takes longer
-	// than all the rest, and by Lock while another run has the host.
-	Meanwhile func()
 }
 
 // New returns the host whose files are below root.
 func New(root string, c Config) (*Host, error) {
-	h := &Host{root: root, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain, meanwhile: c.Meanwhile}
-	if h.meanwhile == nil {
-		h.meanwhile = func() {}
+	files, err := tree.Open(root)
+	if err != nil {
+		return nil, err
+	}
+	return open(files, root, c)
+}
+
+// NewImage returns the tree of an image that is being built, which lies at Config.Root. Others than root must not be able to
+// write to any directory on the way there.
+func NewImage(c Config) (*Host, error) {
+	running, err := tree.Open("/")
+	if err != nil {
+		return nil, err
+	}
+	defer running.Close() //nolint:errcheck // only looked through
+	dir, err := running.Trusted(c.Root)
+	if err != nil {
+		return nil, fmt.Errorf("open the root: %w", err)
+	}
+	if c.Root = dir.Path; c.Root == "/" {
+		return open(dir.Tree(), "/", c)
+	}
+	files := dir.Tree()
+	if info, err := files.Stat("/etc"); err != nil || !info.Dir() {
+		return nil, fmt.Errorf("open the root: %s is no tree of a system, or it is not mounted: it has no directory etc", c.Root)
+	}
+	return open(files, c.Root, c)
+}
+
+func open(files *tree.Tree, root string, c Config) (*Host, error) {
+	h := &Host{
+		root: root, tree: files, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain,
 	}
 	release, err := h.osRelease()
 	if err != nil {
@@ -109,42 +142,15 @@ func New(root string, c Config) (*Host, error) {
 	return h, nil
 }
 
-// NewImage returns the tree of an image that is being built. Whoever can write to its directories, or to those above, could
-// have us write elsewhere.
-func NewImage(c Config) (*Host, error) {
-	root, err := filepath.EvalSymlinks(c.Root)
-	if err != nil {
-		return nil, fmt.Errorf("open the root: %w", err)
-	}
-	if c.Root = root; root == "/" {
-		return New(root, c)
-	}
-	for dir := root; dir != "/"; dir = filepath.Dir(dir) {
-		info, err := os.Lstat(dir)
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("open the root: %w", err)
-		case !info.IsDir():
-			return nil, fmt.Errorf("open the root: %s is not a directory", dir)
-		case !ownedByUs(info) || info.Mode()&0o022 != 0 && info.Mode()&fs.ModeSticky == 0:
-			return nil, fmt.Errorf("open the root: %s can be written by others than root (mode %s): chown root and chmod go-w it first", dir, info.Mode())
-		}
-	}
-	if _, err := os.Stat(filepath.Join(root, "etc")); err != nil {
-		return nil, fmt.Errorf("open the root: %w: this is no tree of a system, or it is not mounted", err)
-	}
-	return New(root, c)
-}
-
 // findManager finds the package manager: the distribution's, or the one that was asked for.
 func (h *Host) findManager(backend string) (packages.Manager, error) {
 	if backend == "" {
-		return packages.Find(h.root, h.distro.Managers, h.root == "/" && h.distro.Name != "")
+		return packages.Find(h.tree, h.root, h.distro.Managers, h.root == "/" && h.distro.Name != "")
 	}
 	if backend == ptrace.None {
-		return packages.Find(h.root, nil, false)
+		return packages.Find(h.tree, h.root, nil, false)
 	}
-	manager, err := packages.Find(h.root, []string{backend}, false)
+	manager, err := packages.Find(h.tree, h.root, []string{backend}, false)
 	if err == nil && !manager.Is(backend) {
 		err = fmt.Errorf("use %s as package manager: its program or its database is not here: leave backend out to have the host's own", backend)
 	}
@@ -163,31 +169,25 @@ func (h *Host) use(external func(root string) (PackageManager, error)) error {
 
 // Close ends what was started for the host.
 func (h *Host) Close() error {
+	var err error
 	if closer, ok := h.manager.(io.Closer); ok {
-		return closer.Close()
+		err = closer.Close()
 	}
-	return nil
+	return errors.Join(err, h.tree.Close())
 }
-
-// path returns where a file of the host lies.
-func (h *Host) path(name string) string { return filepath.Join(h.root, name) }
 
 // osRelease reads os-release(5). A host without one is of no known distribution.
 func (h *Host) osRelease() (map[string]string, error) {
-	var content []byte
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
-		var err error
-		var inside string
-		if inside, err = h.inside(name); err == nil {
-			content, err = os.ReadFile(inside) // #nosec G304 -- inside of the root
-		}
+		f, err := h.tree.Read(name, factLimit)
 		if err == nil {
-			break
-		} else if !nobodyOpens(err) {
+			return parseOSRelease(string(f.Content)), nil
+		}
+		if !tree.Nobody(err) {
 			return nil, err
 		}
 	}
-	return parseOSRelease(string(content)), nil
+	return nil, nil //nolint:nilnil // absent is an answer here, and not an error
 }
 
 func parseOSRelease(content string) map[string]string {
@@ -210,7 +210,6 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if h.explain {
 		h.requirers = packages.Ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
-	h.meanwhile()
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
 	}
@@ -220,14 +219,21 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if o.Tree, err = h.SysctlTree(); err != nil {
 		return o, err
 	}
-	if o.Own, o.Leftovers, err = h.ownFiles(); err != nil {
+	if o.Own, err = h.ownFiles(); err != nil {
+		return o, err
+	}
+	copies, err := h.copies()
+	if err != nil {
+		return o, err
+	}
+	if o.Leftovers, err = h.leftovers(copies); err != nil {
 		return o, err
 	}
 	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
 		return o, err
 	}
 	o.Loaders, o.Unread = h.loaders, h.unread
-	if o.Others, err = h.others(o); err != nil {
+	if o.Others, err = h.others(o, copies); err != nil {
 		return o, err
 	}
 	if o.UFW, err = h.ufw(); err != nil {
@@ -265,21 +271,23 @@ func (h *Host) repositories() string {
 		return ""
 	}
 	var last time.Time
-	look := func(info fs.FileInfo, err error) {
-		if err == nil && info.ModTime().After(last) {
-			last = info.ModTime()
+	look := func(info tree.Info, err error) {
+		if changed := time.Unix(info.Mtim.Unix()); err == nil && changed.After(last) {
+			last = changed
 		}
 	}
 	for _, name := range configured {
-		place, err := h.inside(name)
+		d, err := h.tree.Dir(name)
 		if err != nil {
+			look(h.tree.Stat(name)) // most are no directories, or not there
 			continue
 		}
-		look(os.Lstat(place))
-		entries, _ := os.ReadDir(place) // most are no directories, or not there
-		for _, entry := range entries {
-			look(entry.Info())
+		look(d.Lstat("."))
+		names, _ := d.Names()
+		for _, name := range names {
+			look(d.Lstat(name))
 		}
+		_ = d.Close() // only read
 	}
 	return last.UTC().Format(time.RFC3339)
 }
@@ -308,39 +316,25 @@ func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
 	for _, dir := range dirs {
-		place, err := h.inside(dir)
-		if nobodyOpens(err) {
-			continue
+		names, err := h.namesIn(dir)
+		if err != nil {
+			return nil, fmt.Errorf("look for debuggers: %w", err)
 		}
 		for _, name := range programs {
-			file := filepath.Join(dir, name)
-			is := false
-			if err == nil {
-				is, err = h.isProgram(filepath.Join(place, name), file)
+			if !slices.Contains(names, name) {
+				continue
 			}
-			if err != nil {
-				return nil, fmt.Errorf("look for the debugger %s: %w", file, err)
+			file := path.Join(dir, name)
+			info, err := h.tree.Stat(file)
+			if err != nil && !tree.Nobody(err) {
+				return nil, fmt.Errorf("look for debuggers: %w", err)
 			}
-			if is {
+			if err == nil && info.Regular() && info.Mode&0o111 != 0 {
 				found = append(found, ptrace.Debugger{Name: name, Path: file})
 			}
 		}
 	}
 	return found, nil
-}
-
-// isProgram tells whether a place has a program, or a link to one that does not lead out of the root.
-func (h *Host) isProgram(place, file string) (bool, error) {
-	info, err := os.Lstat(place)
-	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		if place, err = h.inside(file); err == nil {
-			info, err = os.Lstat(place)
-		}
-	}
-	if nobodyOpens(err) {
-		return false, nil
-	}
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0, err
 }
 
 // packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where
@@ -358,10 +352,7 @@ func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]stri
 			}
 			continue
 		}
-		target, err := h.resolve(f.Path)
-		if err != nil {
-			return nil, err
-		}
+		target := h.found[f.Path].Path
 		targets[f.Path] = target
 		if !slices.Contains(files, target) {
 			files = append(files, target)
@@ -409,13 +400,22 @@ func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed
 	return ctx.Err()
 }
 
-// Do carries out one action. When it returns an error the object is as it was, as far as we could tell.
+// Do carries out one action. A *ptrace.DoneNevertheless means that it took effect although something failed then; any other
+// error means that the object is as it was.
 func (h *Host) Do(ctx context.Context, a ptrace.Action) error {
+	err := h.do(ctx, a)
+	if tookEffect(err) {
+		return &ptrace.DoneNevertheless{Cause: err}
+	}
+	return err
+}
+
+func (h *Host) do(ctx context.Context, a ptrace.Action) error {
 	switch a.Kind {
 	case ptrace.File:
 		return h.replaceFile(a.Object, a.Before, a.After)
-	case ptrace.Leftover:
-		return h.removeLeftover(a.Object)
+	case ptrace.Litter:
+		return h.clear(a.Object, a.After)
 	case ptrace.Mask:
 		return h.setMask(a.Object, a.After != nil)
 	case ptrace.Comment:
@@ -429,4 +429,22 @@ func (h *Host) Do(ctx context.Context, a ptrace.Action) error {
 		return h.setYamaPtraceScope(*a.After)
 	}
 	return fmt.Errorf("unknown kind of action %d", a.Kind)
+}
+
+// Permits returns an error where an action could not be carried out, since others than root can change the directory. It
+// changes nothing.
+func (h *Host) Permits(a ptrace.Action) error {
+	switch a.Kind {
+	case ptrace.File, ptrace.Litter, ptrace.Mask, ptrace.Comment:
+	case ptrace.Package, ptrace.Value:
+		return nil
+	}
+	dir, err := h.tree.Trusted(path.Dir(a.Object))
+	if errors.Is(err, fs.ErrNotExist) { // it would be made
+		dir, err = h.tree.Trusted(path.Dir(path.Dir(a.Object)))
+	}
+	if err != nil {
+		return err
+	}
+	return dir.Close()
 }

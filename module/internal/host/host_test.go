@@ -115,13 +115,13 @@ func TestRepositories(t *testing.T) {
 	past := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	all := []string{"etc/yum.repos.d", "etc/yum.repos.d/a.repo", "etc/pacman.conf", "srv/zypp", "srv/zypp/b.repo"}
 	for _, name := range all {
-		if err := os.Chtimes(h.path(name), past, past); err != nil {
+		if err := os.Chtimes(filepath.Join(h.root, name), past, past); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i, name := range all {
 		changed := past.AddDate(0, 0, i)
-		if err := os.Chtimes(h.path(name), changed, changed); err != nil {
+		if err := os.Chtimes(filepath.Join(h.root, name), changed, changed); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := h.repositories(), changed.Format(time.RFC3339); got != want {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,27 +21,27 @@ func (h *Host) yamaPtraceScope() (*ptrace.Scope, error) {
 	if h.image {
 		return nil, nil //nolint:nilnil // no kernel runs it
 	}
-	content, err := os.ReadFile(h.path(yamaFile))
+	f, err := h.tree.Read(yamaFile, factLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the running value: %w", err)
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	n, err := strconv.Atoi(strings.TrimSpace(string(f.Content)))
 	if scope := ptrace.Scope(n); err == nil && scope.Valid() {
 		return &scope, nil
 	}
-	return nil, fmt.Errorf("read the running value: %s holds %q, which is no scope", yamaFile, content)
+	return nil, fmt.Errorf("read the running value: %s holds %q, which is no scope", yamaFile, f.Content)
 }
 
 // lsms reads the kernel's list of security modules, nil where securityfs is not mounted.
 func (h *Host) lsms() []string {
-	content, err := os.ReadFile(h.path("/sys/kernel/security/lsm"))
+	f, err := h.tree.Read("/sys/kernel/security/lsm", factLimit)
 	if err != nil {
 		return nil
 	}
-	return strings.Split(strings.TrimSpace(string(content)), ",")
+	return strings.Split(strings.TrimSpace(string(f.Content)), ",")
 }
 
 // hints say what an administrator can do about the kernel's refusals.
@@ -55,7 +54,7 @@ var hints = map[error]string{
 
 // setYamaPtraceScope sets the running value and reads it back: a write that succeeds is no proof.
 func (h *Host) setYamaPtraceScope(value string) error {
-	if err := writeValue(h.path(yamaFile), value); err != nil {
+	if err := h.tree.WriteValue(yamaFile, value+"\n"); err != nil {
 		for cause, hint := range hints {
 			if errors.Is(err, cause) {
 				return fmt.Errorf("%w: %s", err, hint)
@@ -71,13 +70,4 @@ func (h *Host) setYamaPtraceScope(value string) error {
 		return fmt.Errorf("%s was written and taken, but the kernel still holds another value", value)
 	}
 	return nil
-}
-
-func writeValue(file, value string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0) // #nosec G304 -- a constant path
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(value + "\n")
-	return errors.Join(err, f.Close())
 }

@@ -25,7 +25,7 @@ const (
 // denials reads Yama's from the kernel log, each read a record: Documentation/ABI/testing/dev-kmsg. It is nil where the
 // log cannot be read, as in a container or for an ordinary user.
 func (h *Host) denials() ([]ptrace.Denial, error) {
-	fd, err := syscall.Open(h.path("/dev/kmsg"), syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	fd, err := syscall.Open(h.tree.At("/dev/kmsg"), syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil // an explanation goes without
 	}

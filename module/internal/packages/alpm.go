@@ -5,7 +5,6 @@ package packages
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 )
@@ -36,12 +35,12 @@ func alpmEntry(directory string) (Installed, bool) {
 }
 
 func (m *Manager) alpmEntries() ([]string, error) {
-	directory, err := os.Open(m.under(alpmLocal))
+	directory, err := m.files.Dir(alpmLocal)
 	if err != nil {
 		return nil, err
 	}
 	defer directory.Close() //nolint:errcheck // only read
-	entries, err := directory.Readdirnames(-1)
+	entries, err := directory.Names()
 	if err == nil && len(entries) == 0 {
 		err = errors.New("read " + alpmLocal + ": it names no installed package")
 	}
@@ -84,8 +83,8 @@ func readDesc(content string) map[string][]string {
 }
 
 func (m *Manager) alpmDesc(entry string) (map[string][]string, error) {
-	content, err := os.ReadFile(m.under(alpmLocal + "/" + entry + "/desc"))
-	return readDesc(string(content)), err
+	content, err := m.readFile(alpmLocal + "/" + entry + "/desc")
+	return readDesc(content), err
 }
 
 // pacmanAsked tells whether a person asked for a package: pacman notes where it came as a dependency.

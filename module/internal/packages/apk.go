@@ -5,7 +5,7 @@ package packages
 import (
 	"context"
 	"errors"
-	"os"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -126,14 +126,14 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 }
 
 func (m *Manager) apkPackages() ([]apkPackage, error) {
-	content, err := os.ReadFile(m.under(apkInstalledFiles[0]))
-	if errors.Is(err, os.ErrNotExist) {
-		content, err = os.ReadFile(m.under(apkInstalledFiles[1]))
+	content, err := m.readFile(apkInstalledFiles[0])
+	if errors.Is(err, fs.ErrNotExist) {
+		content, err = m.readFile(apkInstalledFiles[1])
 	}
 	if err != nil {
 		return nil, err
 	}
-	return readAPKInstalled(string(content))
+	return readAPKInstalled(content)
 }
 
 func (m *Manager) apkParagraphs() ([]paragraph, error) {

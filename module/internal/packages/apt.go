@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -58,9 +56,15 @@ func readAPT(r result) ([]string, error) {
 
 // aptComplete returns an error where apt has no list to find a package in.
 func (m Manager) aptComplete(context.Context) error {
-	lists, err := filepath.Glob(m.under("/var/lib/apt/lists/*_Packages*"))
-	if err == nil && lists == nil {
-		err = errors.New("apt has no lists of what repositories offer: apt-get update fetches them")
+	var names []string
+	lists, err := m.files.Dir("/var/lib/apt/lists")
+	if err == nil {
+		names, err = lists.Names()
+		err = errors.Join(err, lists.Close())
+	}
+	isList := func(name string) bool { return strings.Contains(name, "_Packages") }
+	if err == nil && !slices.ContainsFunc(names, isList) || errors.Is(err, fs.ErrNotExist) {
+		return errors.New("apt has no lists of what repositories offer: apt-get update fetches them")
 	}
 	return err
 }
@@ -79,11 +83,11 @@ func (m Manager) aptRemoval(ctx context.Context, name string) ([]string, error) 
 const aptStates = "/var/lib/apt/extended_states"
 
 func (m Manager) aptAsked(_ context.Context, name string) (bool, error) {
-	content, err := os.ReadFile(m.under(aptStates))
+	content, err := m.readFile(aptStates)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	return !readExtendedStates(string(content), name), nil
+	return !readExtendedStates(content, name), nil
 }
 
 // readExtendedStates tells whether a package came as a dependency: a paragraph for each that apt has a note of.

@@ -94,7 +94,7 @@ func (m Manager) calmly(start func(*syscall.Credential) error) error {
 	if !errors.Is(err, errNoView) {
 		return err
 	}
-	if filled(proc + "/sys") {
+	if _, err := m.files.Stat("/proc/sys"); err == nil {
 		return fmt.Errorf("keep what runs in the tree from the kernel of this host: %w: unmount %s first", err, proc)
 	}
 	return start(nil) // there is none, and nobody can mount one

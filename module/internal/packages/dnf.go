@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"strings"
 )
 
@@ -101,11 +100,11 @@ const dnf5State = "/usr/lib/sysimage/libdnf5/packages.toml"
 
 // dnf5Asked reads its notes, which are quick to read; where they say nothing that we understand, it asks dnf5 itself.
 func (m Manager) dnf5Asked(ctx context.Context, name string) (bool, error) {
-	content, err := os.ReadFile(m.under(dnf5State))
+	content, err := m.readFile(dnf5State)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if reason := readPackagesTOML(string(content), name); reason != "" {
+	if reason := readPackagesTOML(content, name); reason != "" {
 		return reason == "User", nil
 	}
 	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"--quiet", "--cacheonly", "repoquery", "--installed", "--qf", "%{name} %{reason}\n"}, name)

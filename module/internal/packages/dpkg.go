@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 )
@@ -21,7 +20,7 @@ const (
 )
 
 var dpkgDatabase = database{
-	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, atRoot: rootOption,
+	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, atRoot: rootOption, byName: true,
 	installed: reading(func(m Manager, _ context.Context, names []string) ([]Installed, error) {
 		all, err := m.dpkgPackages()
 		return installedOf(all, names), err
@@ -106,9 +105,9 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	if m.memory.paragraphs != nil {
 		return m.memory.paragraphs, nil
 	}
-	content, err := os.ReadFile(m.under(dpkgStatus))
+	content, err := m.readFile(dpkgStatus)
 	if err == nil {
-		m.memory.paragraphs, err = readStatus(string(content))
+		m.memory.paragraphs, err = readStatus(content)
 	}
 	return m.memory.paragraphs, err
 }

@@ -65,7 +65,7 @@ func TestReadStatus(t *testing.T) {
 
 // TestAgainstDpkg holds what we read against what dpkg-query says of this machine.
 func TestAgainstDpkg(t *testing.T) {
-	m, err := Find("/", []string{"apt"}, false)
+	m, err := Find(filesOf(t, "/"), "/", []string{"apt"}, false)
 	if err != nil || m.Name != "apt" {
 		t.Skip("this machine has no dpkg, so nobody can judge")
 	}

@@ -5,9 +5,7 @@ package packages
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
-	"syscall"
 )
 
 // Hosts whose packages come with an image. The first row whose file is there names who makes it.
@@ -28,14 +26,14 @@ func (m *Manager) seal() {
 	m.sealed = m.elsewhere()
 	m.astray = m.sealed != ""
 	for _, host := range imageHosts {
-		if _, err := os.Stat(m.under(host.file)); err == nil && (host.also == "" || executable(m.under(host.also))) {
+		if _, err := m.files.Stat(host.file); err == nil && (host.also == "" || m.has(host.also)) {
 			m.Name, m.sealed = host.name, host.why
 			return
 		}
 	}
-	sealed := readOnlyFileSystem(m.under("/usr"))
+	sealed := m.readOnlyFileSystem("/usr")
 	switch {
-	case sealed && executable(m.under(snapshotter)):
+	case sealed && m.has(snapshotter):
 		m.Name = "transactional-update"
 		m.sealed = "/usr is read-only here and changes in a new snapshot only (transactional-update), for the next boot"
 	case m.program == "" || m.astray:
@@ -57,16 +55,26 @@ func (m *Manager) elsewhere() string {
 		return fmt.Sprintf("where %s of this host has its package database is not known: %v", m.Name, err)
 	}
 	theirs := strings.TrimSpace(r.stdout)
-	if same(m.under(m.place), m.under(theirs)) {
+	if same(m.files, m.place, theirs) {
 		return ""
 	}
 	return fmt.Sprintf("the package database of the tree lies in %s, where %s of this host does not look, but in %s", m.place, m.Name, theirs)
 }
 
+// has tells whether the tree has a program.
+func (m *Manager) has(program string) bool {
+	info, err := m.files.Stat(program)
+	return err == nil && info.Regular() && info.Mode&0o111 != 0
+}
+
 // readOnlyFileSystem tells whether a file system is mounted read-only, which statfs(2) says. Where it cannot be asked, it is
 // found out by writing.
-func readOnlyFileSystem(file string) bool {
-	const readOnly = 1 // ST_RDONLY
-	var fs syscall.Statfs_t
-	return syscall.Statfs(file, &fs) == nil && fs.Flags&readOnly != 0
+func (m *Manager) readOnlyFileSystem(dir string) bool {
+	d, err := m.files.Dir(dir)
+	if err != nil {
+		return false
+	}
+	defer d.Close() //nolint:errcheck // only looked at
+	readOnly, err := d.ReadOnly()
+	return err == nil && readOnly
 }

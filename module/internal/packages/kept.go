@@ -42,7 +42,7 @@ const quiet = 2 * time.Second
 
 // keep returns where the answer about the names is kept, or will be.
 func (m Manager) keep(names []string) kept {
-	if m.root != "/" || os.Geteuid() != 0 || filled(berkeley) {
+	if is, err := filled(m.files, berkeley); m.root != "/" || os.Geteuid() != 0 || err != nil || is {
 		return kept{}
 	}
 	files := slices.Clone(decisive)

@@ -5,16 +5,17 @@ package packages
 import (
 	"context"
 	"fmt"
-	"os"
 	"syscall"
 	"time"
+
+	"hardening.yama/module/internal/tree"
 )
 
 // waitForLock waits for what a lock of fcntl(2) on a file of the tree guards, until no other process has it. The file is opened anew for each look:
 // some delete it with the lock.
 func (m *Manager) waitForLock(ctx context.Context, what, file string, until time.Time) error {
 	for ; ; time.Sleep(200 * time.Millisecond) {
-		holder, err := lockHolder(m.under(file))
+		holder, err := m.lockHolder(file)
 		if err != nil || holder == nil {
 			return err
 		}
@@ -28,15 +29,17 @@ func (m *Manager) waitForLock(ctx context.Context, what, file string, until time
 }
 
 // lockHolder returns the lock that keeps others from writing, nil where there is none.
-func lockHolder(file string) (*syscall.Flock_t, error) {
-	f, err := os.Open(file) // #nosec G304 -- a lock of the package manager's
-	if err != nil {
-		return nil, nil //nolint:nilnil // nobody has made the lock yet; if it is something else, the manager will say so
-	}
-	defer f.Close() //nolint:errcheck // only looked at
+func (m *Manager) lockHolder(file string) (*syscall.Flock_t, error) {
 	lock := syscall.Flock_t{Type: syscall.F_WRLCK}
-	if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &lock); err != nil || lock.Type == syscall.F_UNLCK {
+	look := func(fd int) error { return syscall.FcntlFlock(uintptr(fd), syscall.F_GETLK, &lock) }
+	err := m.files.Open(file, look)
+	switch {
+	case tree.Nobody(err):
+		return nil, nil //nolint:nilnil // no process has made the lock yet
+	case err != nil:
 		return nil, err
+	case lock.Type == syscall.F_UNLCK:
+		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
 	}
 	return &lock, nil
 }

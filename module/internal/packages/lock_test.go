@@ -64,6 +64,7 @@ func TestDNF5Locks(t *testing.T) {
 		for _, kind := range []string{"read", "write"} {
 			m := dnf5
 			m.root, m.program, m.LockTimeout, m.memory = t.TempDir(), "/bin/echo", 300*time.Millisecond, &memory{}
+			m.files = filesOf(t, m.root)
 			if r, err := m.run(t.Context(), false, "1m", []string{"install"}, "enabler"); err != nil || !strings.HasSuffix(r.stdout, "install enabler\n") {
 				t.Errorf("nobody has %s: %+v, %v", file, r, err)
 			}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/internal/tree"
 )
 
 // Manager is a package manager of the host, and how to ask it: a row of the table.
@@ -28,9 +30,10 @@ type Manager struct {
 	// LockTimeout is how long another user of the package manager is waited for.
 	LockTimeout time.Duration
 
-	sealed   string // why no package can be installed or removed here, "" where they can
-	root     string // of the tree it is about, absolute
-	program  string // absolute: no PATH decides what runs as root
+	sealed   string     // why no package can be installed or removed here, "" where they can
+	files    *tree.Tree // that it is about
+	root     string     // its name, for programs
+	program  string     // absolute: no PATH decides what runs as root
 	database *database
 	place    string // where in the tree the database lies, "" where its program knows
 	astray   bool   // the manager would look for the database elsewhere
@@ -62,6 +65,8 @@ type Manager struct {
 type database struct {
 	// files: where one of them is there, and not empty, the database is in use.
 	files []string
+	// byName: its program does not enter another root, so that links there lead out of it.
+	byName bool
 	// program is what must be there to ask it, and atRoot its options for another root. Where it looks for the database in there is
 	// what host evaluates to on this host; atPlace is the option for another directory. Without them it is the same everywhere.
 	program, atPlace string
@@ -138,19 +143,28 @@ func row(name string) *Manager {
 // Find returns the first of the named managers that there is for the tree below a root, or none, and the database of what
 // is installed there. The program is always the running host's: nothing of another tree is run. With expected, the host is of
 // a distribution that has one of them, and a database that is missing is an error.
-func Find(root string, names []string, expected bool) (Manager, error) {
+func Find(files *tree.Tree, root string, names []string, expected bool) (Manager, error) {
 	found := Manager{Name: ptrace.None}
+	there := map[*database]string{}
+	for _, d := range databases {
+		file, err := d.there(files)
+		if err != nil {
+			return found, fmt.Errorf("look for the package database: %w", err)
+		}
+		there[d] = file
+	}
+	usable := func(d *database) bool { return there[d] != "" && executable(d.program) }
 	for _, name := range names {
-		if m := row(name); m != nil && executable(m.program) && m.database.usable(root) {
+		if m := row(name); m != nil && executable(m.program) && usable(m.database) {
 			found = *m
-			if successor := row(dnf5.Name); same(m.program, successor.program) {
+			if successor := row(dnf5.Name); sameProgram(m.program, successor.program) {
 				found = *successor // which has taken the name of dnf, too
 			}
 			break
 		}
 	}
 	for _, d := range databases {
-		if found.database == nil && d.usable(root) {
+		if found.database == nil && usable(d) {
 			found.database = d
 		}
 	}
@@ -161,18 +175,67 @@ func Find(root string, names []string, expected bool) (Manager, error) {
 			}
 		}
 	}
-	found.root, found.memory = root, &memory{}
-	if d := found.database; root != "/" && d != nil && d.atPlace != "" {
-		found.place = filepath.Dir(d.there(root))
-		for _, file := range d.files {
-			if dir := filepath.Dir(file); filled(filepath.Join(root, file)) && !same(filepath.Join(root, dir), filepath.Join(root, found.place)) {
-				return found, fmt.Errorf("look for the package database below %s: one is in %s, another in %s: remove the one that is not the tree's",
-					root, found.place, dir)
-			}
+	found.files, found.root, found.memory = files, root, &memory{}
+	if d := found.database; root != "/" && d != nil {
+		if err := found.settle(path.Dir(there[d])); err != nil {
+			return found, err
 		}
 	}
 	found.seal()
 	return found, nil
+}
+
+// settle notes where the database of an image lies. Programs will read it that open whatever is there.
+func (m *Manager) settle(place string) error {
+	d := m.database
+	if d.atPlace != "" {
+		m.place = place
+		for _, file := range d.files {
+			dir := path.Dir(file)
+			if filled, err := filled(m.files, file); err != nil || filled && !same(m.files, dir, place) {
+				return errors.Join(err, fmt.Errorf(
+					"look for the package database below %s: one is in %s, another in %s: remove the one that is not the tree's", m.root, place, dir))
+			}
+		}
+	}
+	if err := plain(m.files, place, d.byName, placeDepth); err != nil {
+		return fmt.Errorf("look for the package database: %w", err)
+	}
+	return nil
+}
+
+// placeDepth is how deep a database's directory has others: pacman's has one for each package.
+const placeDepth = 2
+
+// plain returns an error where a directory of a database has something else than files and directories, or is reached by a
+// link though that matters.
+func plain(files *tree.Tree, dir string, byName bool, depth int) error {
+	d, err := files.Dir(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // only read
+	if byName && d.Path != dir {
+		return fmt.Errorf("%s is a link to %s, which may lead out of the tree for dpkg: put the directory itself there", files.At(dir), d.Path)
+	}
+	names, err := d.Names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		info, err := d.Lstat(name)
+		switch {
+		case err != nil:
+			return err
+		case info.Dir() && depth > 1:
+			if err := plain(files, path.Join(dir, name), byName, depth-1); err != nil {
+				return err
+			}
+		case !info.Dir() && !info.Regular():
+			return fmt.Errorf("%s is %s, which no package database has: remove it", files.At(path.Join(dir, name)), info.Kind())
+		}
+	}
+	return nil
 }
 
 // String returns the manager's name.
@@ -181,22 +244,20 @@ func (m Manager) String() string { return m.Name }
 // Is tells whether it is the named manager, though the host may be an image's.
 func (m Manager) Is(name string) bool {
 	named := row(name)
-	return named != nil && (named.program == m.program || same(named.program, m.program))
+	return named != nil && (named.program == m.program || sameProgram(named.program, m.program))
 }
 
 // Sealed says why no package can be installed or removed here, though there is a manager; "" where they can.
 func (m Manager) Sealed() string { return m.sealed }
 
-func (d *database) usable(root string) bool { return executable(d.program) && d.there(root) != "" }
-
 // there returns which of the files of a database is there, "" where none is.
-func (d *database) there(root string) string {
+func (d *database) there(files *tree.Tree) (string, error) {
 	for _, file := range d.files {
-		if filled(filepath.Join(root, file)) {
-			return file
+		if is, err := filled(files, file); err != nil || is {
+			return file, err
 		}
 	}
-	return ""
+	return "", nil
 }
 
 func executable(program string) bool {
@@ -204,17 +265,41 @@ func executable(program string) bool {
 	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
-// same tells whether two names are one file's.
-func same(a, b string) bool {
+// sameProgram tells whether two names are one program's.
+func sameProgram(a, b string) bool {
 	one, _ := os.Stat(a)
 	other, err := os.Stat(b)
 	return err == nil && os.SameFile(one, other)
 }
 
-// filled tells whether there is a file with something in it, or a directory.
-func filled(file string) bool {
-	info, err := os.Stat(file)
-	return err == nil && (info.IsDir() || info.Size() > 0)
+// same tells whether two names are one file's.
+func same(files *tree.Tree, a, b string) bool {
+	one, err := files.Stat(a)
+	other, problem := files.Stat(b)
+	return err == nil && problem == nil && one.Same(other)
+}
+
+// filled tells whether there is a file with something in it, or a directory. What is there and is neither is an error.
+func filled(files *tree.Tree, file string) (bool, error) {
+	info, err := files.Stat(file)
+	switch {
+	case tree.Nobody(err):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !info.Dir() && !info.Regular():
+		return false, fmt.Errorf("%s is %s, which no package database is: remove it", files.At(file), info.Kind())
+	}
+	return info.Dir() || info.Size > 0, nil
+}
+
+// databaseLimit bounds a package manager's files; the largest real ones have some ten megabytes.
+const databaseLimit = 64 << 20
+
+// readFile reads a file of a package manager's. Where there is none, that is fs.ErrNotExist.
+func (m *Manager) readFile(name string) (string, error) {
+	f, err := m.files.Read(name, databaseLimit)
+	return string(f.Content), err
 }
 
 // Knows tells whether there is a database of what is installed, though packages may be left alone.

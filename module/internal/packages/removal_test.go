@@ -56,7 +56,7 @@ func TestRemoval(t *testing.T) {
 
 // TestNone: a host whose packages are left alone is asked nothing, and told nothing to do.
 func TestNone(t *testing.T) {
-	m, err := Find("/", nil, false)
+	m, err := Find(filesOf(t, "/"), "/", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestPutBack(t *testing.T) {
 		program := filepath.Join(t.TempDir(), "manager")
 		check(t, os.WriteFile(program, []byte("#!/bin/sh\nprintf '%s|' \"$*\" >>"+said+"\n"), 0o700))
 		m := Manager{
-			Name: "manager", program: program, root: "/", memory: &memory{},
+			Name: "manager", program: program, files: filesOf(t, "/"), root: "/", memory: &memory{},
 			install: []string{"install"}, remove: []string{"remove"}, mark: []string{"mark"}, unasked: []string{"--nobody"},
 			asked: func(Manager, context.Context, string) (bool, error) { return c.asked, c.err },
 			database: &database{installed: reading(func(Manager, context.Context, []string) ([]Installed, error) {

@@ -65,7 +65,7 @@ func TestTreeOfAnother(t *testing.T) {
 				check(t, os.MkdirAll(filepath.Dir(root+c.link), 0o755))
 				check(t, os.Symlink("../.."+c.tree, root+c.link))
 			}
-			m, err := Find(root, []string{"dnf5"}, false)
+			m, err := Find(filesOf(t, root), root, []string{"dnf5"}, false)
 			if err != nil || m.Name != "dnf5" || m.sealed != c.sealed {
 				t.Fatalf("%s %q, %v", m, m.sealed, err)
 			}
@@ -104,7 +104,7 @@ func TestTreeOfAnother(t *testing.T) {
 // TestHostItself: on the host, its rpm knows itself, and nothing is started to ask where.
 func TestHostItself(t *testing.T) {
 	said := rpmOfHost(t, "/elsewhere")
-	m, err := Find("/", []string{"dnf5"}, false)
+	m, err := Find(filesOf(t, "/"), "/", []string{"dnf5"}, false)
 	if err != nil || m.place != "" || m.astray || said() != "" {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -125,7 +125,7 @@ func TestTwoDatabases(t *testing.T) {
 		check(t, os.MkdirAll(root+dir, 0o755))
 		write(t, root+dir+"/rpmdb.sqlite", "database")
 	}
-	_, err := Find(root, []string{"dnf5"}, false)
+	_, err := Find(filesOf(t, root), root, []string{"dnf5"}, false)
 	want := "look for the package database below " + root + ": one is in /usr/lib/sysimage/rpm, another in /var/lib/rpm: remove the one that is not the tree's"
 	if err == nil || err.Error() != want {
 		t.Errorf(" got %v\nwant %s", err, want)
@@ -142,12 +142,12 @@ func TestSuccessor(t *testing.T) {
 	t.Cleanup(func() { managers[1] = before })
 	managers[1].program = t.TempDir() + "/dnf"
 	check(t, os.WriteFile(managers[1].program, nil, 0o700))
-	if m, err := Find(root, []string{"dnf"}, false); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
+	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
 		t.Errorf("%s, %v", m, err)
 	}
 	check(t, os.Remove(managers[1].program))
 	check(t, os.Symlink(managers[0].program, managers[1].program))
-	if m, err := Find(root, []string{"dnf"}, false); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
+	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
 		t.Errorf("%s, %v", m, err)
 	}
 }

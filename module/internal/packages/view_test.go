@@ -133,7 +133,7 @@ func TestCalm(t *testing.T) {
 	}
 	root := t.TempDir()
 	check(t, os.Mkdir(root+"/proc", 0o755))
-	m := Manager{Name: "zypper", program: "/bin/sh", root: root, lively: true, memory: &memory{}}
+	m := Manager{Name: "zypper", program: "/bin/sh", files: filesOf(t, root), root: root, lively: true, memory: &memory{}}
 	inMounts(t, func() {}) // or not at all
 	r, err := m.execute(t.Context(), false, time.Minute, "/bin/sh", "-c", `cat "$1/proc/self/comm"; echo x >"$1/proc/self/comm"; echo done >"$1/done"`, "sh", root)
 	if err != nil || !strings.HasPrefix(r.stdout, "cat\n") || !strings.Contains(r.stderr, "ead-only file system") {
@@ -169,7 +169,7 @@ func TestWithoutView(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	m := Manager{Name: "dnf5", ReadOnly: true, root: "/", program: "/bin/sh", database: &database{}, memory: &memory{}, LockTimeout: time.Second}
+	m := Manager{Name: "dnf5", ReadOnly: true, files: filesOf(t, "/"), root: "/", program: "/bin/sh", database: &database{}, memory: &memory{}, LockTimeout: time.Second}
 	r, err := m.query(t.Context(), "/bin/sh", "-c", `id -u; id -g; id -G; echo x >"$1" && echo written`, "sh", dir+"/file")
 	if err != nil || r.stdout != "65534\n65534\n65534\n" {
 		t.Errorf("%+v, %v", r, err)
@@ -182,7 +182,7 @@ func TestWithoutView(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	// Nor can anybody keep a tree's scriptlets from a /proc that is there.
-	m.root, m.lively = dir, true
+	m.root, m.files, m.lively = dir, filesOf(t, dir), true
 	if r, err := m.execute(t.Context(), false, time.Minute, "/bin/sh", "-c", "echo ran"); err != nil || r.stdout != "ran\n" {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -191,7 +191,7 @@ func TestWithoutView(t *testing.T) {
 		t.Errorf("it ran: %v", err)
 	}
 	// With the real one, where there is one.
-	if m, err = Find("/", []string{"apt"}, false); err == nil && m.Name == "apt" {
+	if m, err = Find(filesOf(t, "/"), "/", []string{"apt"}, false); err == nil && m.Name == "apt" {
 		m.ReadOnly = true
 		owners, err := m.Owners(t.Context(), []string{"/usr/lib/os-release"})
 		if err != nil || owners["/usr/lib/os-release"] != "base-files" {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"os"
 	"slices"
 	"strings"
 )
@@ -78,18 +77,18 @@ const (
 )
 
 func (m Manager) zypperAsked(_ context.Context, name string) (bool, error) {
-	history, err := os.ReadFile(m.under(zyppHistory))
+	history, err := m.readFile(zyppHistory)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if asked, noted := readHistory(string(history), name); noted {
+	if asked, noted := readHistory(history, name); noted {
 		return asked, nil
 	}
-	list, err := os.ReadFile(m.under(zyppAuto))
+	list, err := m.readFile(zyppAuto)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if readAutoInstalled(string(list), name) {
+	if readAutoInstalled(list, name) {
 		return false, nil
 	}
 	return false, errUntold

@@ -36,7 +36,8 @@ func TestZypperAsked(t *testing.T) {
 		"we did, though it is not listed":     {history: ours, auto: "ltrace\n"},
 		"a person asked, though it is listed": {history: person, auto: "enabler\n", asked: true},
 	} {
-		m := Manager{root: t.TempDir()}
+		root := t.TempDir()
+		m := Manager{files: filesOf(t, root), root: root}
 		for file, content := range map[string]string{zyppHistory: c.history, zyppAuto: c.auto} {
 			if content != "" {
 				check(t, os.MkdirAll(filepath.Dir(m.under(file)), 0o700))
@@ -47,7 +48,8 @@ func TestZypperAsked(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, asked, err)
 		}
 	}
-	m := Manager{root: t.TempDir()}
+	root := t.TempDir()
+	m := Manager{files: filesOf(t, root), root: root}
 	check(t, os.MkdirAll(m.under(zyppHistory), 0o700))
 	if _, err := m.zypperAsked(t.Context(), "enabler"); err == nil || errors.Is(err, errUntold) {
 		t.Error("a history that cannot be read is an answer")

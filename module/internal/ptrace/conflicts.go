@@ -12,9 +12,6 @@ import (
 	"hardening.yama/module/internal/sysctld"
 )
 
-// BackupSuffix is what stands behind the name of a file as it was before lines in it were commented out.
-const BackupSuffix = ".ptrace_scope~"
-
 // conflict is a place of somebody else's that gets in the way, and how.
 type conflict struct {
 	sysctld.Place
@@ -94,9 +91,9 @@ func (p *Plan) resolve(found []conflict, o Observed) {
 		other, known := o.Others[c.Path]
 		switch {
 		case !known:
-		case other.Sealed != "":
+		case other.NotEditable != "":
 			if c.Standing != sysctld.Effective {
-				p.Warnings = append(p.Warnings, c.String()+"; it stays, since "+other.Sealed)
+				p.Warnings = append(p.Warnings, c.String()+"; it stays, since "+other.NotEditable)
 			}
 		case !slices.Contains(targets, other.Target):
 			targets = append(targets, other.Target)
@@ -116,7 +113,7 @@ func (p *Plan) comment(other OtherFile, found []conflict, o Observed) {
 		i = len(p.Actions)
 		p.add(Action{
 			Kind: Comment, Object: other.Target, Before: text(other.Content), After: text(other.Content),
-			Because: other.Target + BackupSuffix + " is the file as it was",
+			Because: other.Original + " is the file as it was",
 		})
 		if other.Edited {
 			p.Warnings = append(p.Warnings, other.Target+" names "+Key+" again, though an earlier run commented it out: something else writes it: "+

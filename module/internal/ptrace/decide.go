@@ -418,8 +418,8 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 		return fmt.Errorf("nothing would set %s to %d at boot", Key, t.decision.Scope)
 	}
 	why := "it is another file's"
-	if other, known := o.Others[boot.Path]; known && other.Sealed != "" {
-		why = other.Sealed
+	if other, known := o.Others[boot.Path]; known && other.NotEditable != "" {
+		why = other.NotEditable
 	}
 	return fmt.Errorf("%s sets %q and comes after ours, so the next boot would not set %d, and it cannot be commented out, since %s: "+
 		"remove that line, or rename the file so that it sorts before %s", boot.Source(), boot.Value, t.decision.Scope, why, DropIn)

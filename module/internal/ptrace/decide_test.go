@@ -42,7 +42,7 @@ func file(path, content string) func(*Observed) {
 func sealed(path, content, why string) func(*Observed) {
 	return func(o *Observed) {
 		file(path, content)(o)
-		o.Others[path] = OtherFile{Content: content, Target: path, Sealed: why}
+		o.Others[path] = OtherFile{Content: content, Target: path, NotEditable: why, Original: "/var/lib/hardening.yama/originals/" + path[1:]}
 	}
 }
 
@@ -505,7 +505,7 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, a killed run left a temporary file", desired: permissive,
-		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []string{"/etc/sysctl.d/.ptrace_scope-1.tmp"} }),
+		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []Leftover{{Path: "/etc/sysctl.d/.ptrace_scope-1.tmp"}} }),
 		scope:    0, because: "state is permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
 	},
 	// Fedora 44: systemd's own dependencies require the enabler.
@@ -737,7 +737,7 @@ func settle(o Observed, actions []Action) Observed {
 				file(a.Object, *a.After)(&after)
 				after.Own[a.Object] = OwnFile{Content: *a.After, Sound: true}
 			}
-		case Leftover:
+		case Litter:
 			after.Leftovers = nil
 		case Mask:
 			after.Tree = after.Tree.Without(a.Object)

@@ -31,8 +31,8 @@ type Observed struct {
 	Tree sysctld.Tree
 	// Own holds the content of those of OwnFiles that exist.
 	Own map[string]OwnFile
-	// Leftovers are temporary files of a run that was killed.
-	Leftovers []string
+	// Leftovers are what a run that was killed left.
+	Leftovers []Leftover
 	// Packaged names the package for each drop-in outside /usr/lib that a package owns and nobody changed.
 	Packaged map[string]string
 	// Others are the files of others that name the key, by their path in the tree.
@@ -61,13 +61,22 @@ type OwnFile struct {
 	Sound bool
 }
 
-// OtherFile is a file of somebody else's that names the key.
+// Leftover is a file that a run had not finished when it was killed.
+type Leftover struct {
+	Path string
+	// Becomes is the name that it was to have next, empty where it is to go.
+	Becomes string
+}
+
+// OtherFile is a file of others that names the key.
 type OtherFile struct {
 	Content string
 	// Target is the file itself, where the path is a link.
 	Target string
-	// Sealed says why nobody should edit it, "" where one may.
-	Sealed string
+	// NotEditable says why it must not be edited, empty where it may be.
+	NotEditable string
+	// Original is where a copy of it lies, or will lie, as it was before the first edit.
+	Original string
 	// Edited: an earlier run commented lines out in it.
 	Edited bool
 }

@@ -17,8 +17,8 @@ type Kind int
 const (
 	// File is a file of ours; Before and After are its content.
 	File Kind = iota
-	// Leftover is a temporary file of a killed run.
-	Leftover
+	// Litter is a Leftover. After is its next name, nil where it goes.
+	Litter
 	// Mask is a link to /dev/null; Before and After are its target.
 	Mask
 	// Comment is somebody else's file in which lines are commented out; Before and After are its content.
@@ -63,7 +63,7 @@ func (a Action) Verb() string {
 		return either(gone, "uninstall", "install")
 	case Value:
 		return "set"
-	case File, Leftover:
+	case File, Litter:
 	}
 	return either(gone, "remove", "write")
 }
@@ -168,7 +168,11 @@ func text(s string) *string { return &s }
 func (p *Plan) files(t target, d Desired, o Observed) {
 	ours := o.ourMasks()
 	for _, leftover := range o.Leftovers {
-		p.add(Action{Kind: Leftover, Object: leftover, Before: text(""), Because: "a run that was killed left it"})
+		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "a run that was killed left it"}
+		if leftover.Becomes != "" {
+			a.After = text(leftover.Becomes)
+		}
+		p.add(a)
 	}
 	for _, name := range ours {
 		if !slices.Contains(t.masks, name) {

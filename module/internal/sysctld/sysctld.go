@@ -6,6 +6,7 @@
 package sysctld
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"slices"
@@ -134,6 +135,9 @@ func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, 
 	}
 	return append(out, content[done:]...)
 }
+
+// CommentedOut tells whether CommentOut has changed a file.
+func CommentedOut(content []byte) bool { return bytes.Contains(content, []byte(mark)) }
 
 // SaysNothing tells whether a file has but blank lines and comments, to both loaders.
 func SaysNothing(content []byte) bool {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package host
+package cache
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,15 +12,35 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hardening.yama/module/internal/tree"
 )
+
+// treeOf makes a tree of empty files.
+func treeOf(t *testing.T, names ...string) (*tree.Tree, string) {
+	t.Helper()
+	root := t.TempDir()
+	for _, name := range names {
+		name = filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := tree.Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { files.Close() })
+	return files, root
+}
 
 // theSum stands for the SHA-256 of theProgram; nobody computes it on the host but the action plugin's command.
 var theSum = strings.Repeat("0123456789abcdef", 4)
 
 const theProgram = "\x7fELF, say"
 
-// TestKeep: the program is kept as it is, whatever was there, and nowhere where others could change it.
-func TestKeep(t *testing.T) {
+// TestCacheProgram: the program is kept as it is, whatever was there, and nowhere where others could change it.
+func TestCacheProgram(t *testing.T) {
 	for name, c := range map[string]struct {
 		// before makes what is there, in the host's /var/cache.
 		before func(cache string) error
@@ -31,29 +52,29 @@ func TestKeep(t *testing.T) {
 		"the same":               {before: files("ptrace_scope-"+theSum, theProgram)},
 		"cut short":              {before: files("ptrace_scope-"+theSum, theProgram[:3])},
 		"what a killed run left": {before: files(".ptrace_scope-1.tmp", "", "other", ""), left: []string{"other"}},
-		"other controllers' versions": {before: files("ptrace_scope-1", "", "ptrace_scope-1.seal", "", "ptrace_scope-"+theSum+".seal", ""),
-			left: []string{"ptrace_scope-1", "ptrace_scope-1.seal"}},
+		"other controllers' versions": {before: files("ptrace_scope-1", "", "ptrace_scope-1.checked", "", "ptrace_scope-"+theSum+".checked", ""),
+			left: []string{"ptrace_scope-1", "ptrace_scope-1.checked"}},
 		"a version of a month ago": {before: aged(map[string]time.Duration{"ptrace_scope-1": 31 * 24 * time.Hour, "ptrace_scope-2": 29 * 24 * time.Hour}),
 			left: []string{"ptrace_scope-2"}},
 		"four others": {before: aged(map[string]time.Duration{"ptrace_scope-1": 1, "ptrace_scope-2": time.Hour, "ptrace_scope-3": 2, "ptrace_scope-4": 3}),
 			left: []string{"ptrace_scope-1", "ptrace_scope-3", "ptrace_scope-4"}},
-		"a seal without a program": {before: files("ptrace_scope-1.seal", "")},
-		"the other build":          {before: files("ptrace_scope_plugins-1", ""), left: []string{"ptrace_scope_plugins-1"}},
-		"a link":                   {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
-		"others' program":          {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
-		"others' directory":        {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},
-		"a linked directory":       {before: links(".", "hardening.yama"), err: "is not a directory"},
-		"a linked /var/cache":      {before: linkedCache, err: "cannot be trusted in its place: have it mounted there (mount --bind), or set hardening_yama_cache to false"},
+		"a marker without a program": {before: files("ptrace_scope-1.checked", "")},
+		"the other build":            {before: files("ptrace_scope_plugins-1", ""), left: []string{"ptrace_scope_plugins-1"}},
+		"a link":                     {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
+		"others' program":            {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
+		"others' directory":          {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},
+		"a linked directory":         {before: links(".", "hardening.yama"), err: "cannot be trusted in its place"},
+		"a linked /var/cache":        {before: linkedCache, err: "cannot be trusted in its place: have it mounted there (mount --bind), or set hardening_yama_cache to false"},
 		"a file for a directory": {before: func(cache string) error { return os.WriteFile(filepath.Join(cache, "hardening.yama"), nil, 0o644) },
 			err: "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := hostOf(t, map[string]string{"var/cache/x": "", "run/x": ""})
-			cache := h.path("/var/cache")
+			files, root := treeOf(t, "var/cache/x", "run/x")
+			cache := filepath.Join(root, "var/cache")
 			if err := c.before(cache); err != nil {
 				t.Fatal(err)
 			}
-			err := h.keep(theSum, theProgram)
+			err := cacheProgram(files, theSum, []byte(theProgram))
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
 					t.Errorf("got %v, want an error with %q", err, c.err)
@@ -87,24 +108,24 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// TestKeepNothing: a name that is no checksum leads nowhere, and a host without /var/cache has no place.
-func TestKeepNothing(t *testing.T) {
-	h := hostOf(t, nil)
+// TestCacheNothing: a name that is no checksum leads nowhere, and a host without /var/cache has no place.
+func TestCacheNothing(t *testing.T) {
+	files, _ := treeOf(t)
 	for _, sum := range []string{"", "../../etc/passwd", theSum[1:], strings.ToUpper(theSum), theSum[1:] + "/"} {
-		if err := h.keep(sum, theProgram); err == nil || !strings.Contains(err.Error(), "no checksum") {
+		if err := cacheProgram(files, sum, []byte(theProgram)); err == nil || !strings.Contains(err.Error(), "no checksum") {
 			t.Errorf("%q: got %v", sum, err)
 		}
 	}
-	if err := h.Keep(theSum); err != nil {
+	if err := cacheProgram(files, theSum, []byte(theProgram)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without /var/cache: %v", err)
 	}
 }
 
-// TestKeepOneAtATime: while another run is at it, this one leaves everything alone. A user who locks what all can read is not heard.
-func TestKeepOneAtATime(t *testing.T) {
-	for what, alone := range map[string]bool{keepLock: false, keepDir: true} {
-		h := hostOf(t, map[string]string{"var/cache/hardening.yama/.ptrace_scope-1.tmp": "", "run/hardening.yama.cache.lock": ""})
-		f, err := os.Open(h.path(what))
+// TestOneAtATime: while another run is at it, this one leaves everything alone. A user who locks what all can read is not heard.
+func TestOneAtATime(t *testing.T) {
+	for what, alone := range map[string]bool{lockDir + "/" + lockFile: false, dir: true} {
+		files, root := treeOf(t, "var/cache/hardening.yama/.ptrace_scope-1.tmp", "run/hardening.yama.cache.lock")
+		f, err := os.Open(filepath.Join(root, what))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,22 +133,22 @@ func TestKeepOneAtATime(t *testing.T) {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.keep(theSum, theProgram); err != nil {
+		if err := cacheProgram(files, theSum, []byte(theProgram)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := os.Stat(h.path(keepDir + "/ptrace_scope-" + theSum)); (err == nil) != alone {
+		if _, err := os.Stat(filepath.Join(root, dir, "ptrace_scope-"+theSum)); (err == nil) != alone {
 			t.Errorf("%s is locked by another, and the program: %v", what, err)
 		}
 	}
 }
 
-// TestKeepLock: nobody but root can open what is locked.
-func TestKeepLock(t *testing.T) {
-	h := hostOf(t, map[string]string{"var/cache/x": "", "run/x": ""})
-	if err := h.keep(theSum, theProgram); err != nil {
+// TestLock: nobody but root can open what is locked.
+func TestLock(t *testing.T) {
+	files, root := treeOf(t, "var/cache/x", "run/x")
+	if err := cacheProgram(files, theSum, []byte(theProgram)); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(h.path(keepLock)); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(filepath.Join(root, lockDir, lockFile)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
 }
@@ -146,7 +167,7 @@ func aged(since map[string]time.Duration) func(string) error {
 
 // linkedCache has an administrator's link in the place of /var/cache.
 func linkedCache(cache string) error {
-	return errors.Join(os.Rename(cache, cache+".moved"), os.Symlink(cache+".moved", cache))
+	return errors.Join(os.Rename(cache, cache+".moved"), os.Symlink(filepath.Base(cache)+".moved", cache))
 }
 
 func files(namesAndContents ...string) func(string) error {
