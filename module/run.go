@@ -284,7 +284,7 @@ func failure(a ptrace.Action, err error) error {
 	switch {
 	case errors.As(err, &nevertheless):
 		return fmt.Errorf("%s %s: it took effect, but then: %w", a.Verb(), a.Object, err)
-	case errors.As(err, &at) && err == error(at) && at.Path == a.Object:
+	case errors.As(err, &at) && err.Error() == at.Error() && at.Path == a.Object:
 		err = at.Err
 	}
 	return fmt.Errorf("%s %s: %w", a.Verb(), a.Object, err)
