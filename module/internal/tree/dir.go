@@ -302,10 +302,8 @@ func fill(fd int, content []byte, a Attributes) error {
 		}
 		content = content[n:]
 	}
-	if len(a.Label) > 0 {
-		_ = unix.Fsetxattr(fd, label, a.Label, 0) // no label is no harm: the directory's is in place
-	}
 	for _, step := range []func() error{
+		func() error { return relabel(fd, a) },
 		func() error { return chown(fd, a) },
 		func() error { return unix.Fchmod(fd, a.Mode) },
 		func() error { return unix.Fsync(fd) },
@@ -313,6 +311,17 @@ func fill(fd int, content []byte, a Attributes) error {
 		if _, err := again(func() (int, error) { return 0, step() }); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// relabel gives a file its SELinux label. Where there are none, it has none to lose.
+func relabel(fd int, a Attributes) error {
+	if len(a.Label) == 0 {
+		return nil
+	}
+	if err := unix.Fsetxattr(fd, label, a.Label, 0); !errors.Is(err, unix.EOPNOTSUPP) {
+		return err
 	}
 	return nil
 }
@@ -336,8 +345,12 @@ func (d *Dir) AttributesOf(name string) (Attributes, error) {
 	defer unix.Close(fd) //nolint:errcheck // only read
 	a := Attributes{Mode: info.Mode & 0o7777, UID: int(info.Uid), GID: int(info.Gid)}
 	value := make([]byte, 256)
-	if n, err := unix.Fgetxattr(fd, label, value); err == nil {
+	n, err := again(func() (int, error) { return unix.Fgetxattr(fd, label, value) })
+	switch {
+	case err == nil:
 		a.Label = value[:n]
+	case !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.EOPNOTSUPP):
+		return Attributes{}, d.failed("read the label of", name, err)
 	}
 	return a, nil
 }
