@@ -107,7 +107,7 @@ func cacheProgram(files *tree.Tree, sum string, program []byte) error {
 	if len(sum) != 64 || strings.Trim(sum, "0123456789abcdef") != "" {
 		return fmt.Errorf("no checksum: %q", sum)
 	}
-	d, _, err := files.Make(dir, 1)
+	d, _, err := files.Make(dir, 1, 0o755)
 	if err != nil {
 		return err
 	}

@@ -213,8 +213,8 @@ func (h *Host) namesIn(dir string) ([]string, error) {
 
 // directory opens the directory of a file to change what is in it, and makes it if need be. It returns what takes back
 // that it was made.
-func (h *Host) directory(name string, levels int) (d *tree.Dir, takeBack func() error, err error) {
-	d, made, err := h.tree.Make(path.Dir(name), levels)
+func (h *Host) directory(name string, levels int, mode uint32) (d *tree.Dir, takeBack func() error, err error) {
+	d, made, err := h.tree.Make(path.Dir(name), levels, mode)
 	takeBack = func() (err error) {
 		for _, dir := range slices.Backward(made) {
 			err = errors.Join(err, h.removeDirectory(dir))
@@ -271,7 +271,7 @@ var ours = tree.Attributes{Mode: 0o644}
 
 // replaceFile replaces, makes or removes a file of ours. The file must still be as observed.
 func (h *Host) replaceFile(name string, before, after *string) error {
-	dir, takeBack, err := h.directory(name, 1)
+	dir, takeBack, err := h.directory(name, 1, 0o755)
 	if err != nil {
 		return err
 	}
@@ -320,7 +320,7 @@ func (h *Host) remove(dir *tree.Dir, name string) error {
 
 // setMask makes or removes a link to /dev/null.
 func (h *Host) setMask(name string, exists bool) error {
-	dir, takeBack, err := h.directory(name, 1)
+	dir, takeBack, err := h.directory(name, 1, 0o755)
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (h *Host) editFile(name, before, after string) error {
 // editWithCopy edits a file: a pending copy, the edit, the copy's own name. A killed run leaves what tells the next one how
 // far it came.
 func (h *Host) editWithCopy(dir *tree.Dir, name, before, after string, attributes tree.Attributes) error {
-	kept, takeBack, err := h.directory(originalOf(name), originalsDepth)
+	kept, takeBack, err := h.directory(originalOf(name), originalsDepth, 0o700)
 	if err != nil {
 		return err
 	}
@@ -120,11 +120,7 @@ func (h *Host) editWithCopy(dir *tree.Dir, name, before, after string, attribute
 		return undone(err, takeBack())
 	}
 	if !earlier {
-		err := kept.Chmod(0o700)
-		if err == nil {
-			err = kept.Put(pending, []byte(before), attributes)
-		}
-		if err != nil {
+		if err := kept.Put(pending, []byte(before), attributes); err != nil {
 			return undone(errors.New("copy it to "+h.tree.At(originals)+": "+err.Error()), h.dropCopy(name))
 		}
 	}

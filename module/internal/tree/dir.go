@@ -146,18 +146,18 @@ func (t *Tree) Trusted(name string) (*Dir, error) {
 }
 
 // Make opens a directory as Trusted does, and makes up to levels of the last directories on the way where they are
-// missing, with a mode that everybody can read. Made are those, the deepest last.
-func (t *Tree) Make(name string, levels int) (d *Dir, made []string, err error) {
+// missing: the last one with a mode, those above so that everybody can read them. Made are those, the deepest last.
+func (t *Tree) Make(name string, levels int, mode uint32) (d *Dir, made []string, err error) {
 	d, err = t.Trusted(name)
 	if !errors.Is(err, fs.ErrNotExist) || levels == 0 || path.Dir(name) == name {
 		return d, nil, err
 	}
-	parent, made, err := t.Make(path.Dir(name), levels-1)
+	parent, made, err := t.Make(path.Dir(name), levels-1, 0o755)
 	if err != nil {
 		return nil, made, err
 	}
 	defer parent.Close() //nolint:errcheck // nothing is written through it after its sync
-	created, err := parent.mkdir(path.Base(name))
+	created, err := parent.mkdir(path.Base(name), mode)
 	if created {
 		made = append(made, name)
 	}
@@ -168,15 +168,15 @@ func (t *Tree) Make(name string, levels int) (d *Dir, made []string, err error) 
 	return d, made, err
 }
 
-func (d *Dir) mkdir(name string) (created bool, err error) {
-	_, err = again(func() (int, error) { return 0, unix.Mkdirat(d.fd, name, 0o755) })
+func (d *Dir) mkdir(name string, mode uint32) (created bool, err error) {
+	_, err = again(func() (int, error) { return 0, unix.Mkdirat(d.fd, name, mode) })
 	switch {
 	case errors.Is(err, unix.EEXIST):
 		return false, nil
 	case err != nil:
 		return false, d.failed("mkdir", name, err)
 	}
-	_, err = again(func() (int, error) { return 0, unix.Fchmodat(d.fd, name, 0o755, 0) }) // whatever the umask
+	_, err = again(func() (int, error) { return 0, unix.Fchmodat(d.fd, name, mode, 0) }) // whatever the umask
 	if err != nil {
 		return true, d.failed("chmod", name, err)
 	}

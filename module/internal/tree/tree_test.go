@@ -304,7 +304,7 @@ func TestSwapped(t *testing.T) {
 func TestPut(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	files, root := treeOf(t, nil)
-	d, made, err := files.Make("/a/b/c", 3)
+	d, made, err := files.Make("/a/b/c", 3, 0o755)
 	if err != nil || !slices.Equal(made, []string{"/a", "/a/b", "/a/b/c"}) {
 		t.Fatalf("made %q, %v", made, err)
 	}
@@ -326,7 +326,7 @@ func TestPut(t *testing.T) {
 	if err != nil || !slices.Equal(names, []string{"file"}) {
 		t.Errorf("there are %q, %v", names, err)
 	}
-	if _, _, err := files.Make("/x/y/z", 2); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := files.Make("/x/y/z", 2, 0o755); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("three levels where two may be made: %v", err)
 	}
 	if err := d.Put("dir/file", nil, ours); !errors.Is(err, fs.ErrNotExist) {
