@@ -16,109 +16,116 @@ __metaclass__ = type
 DOCUMENTATION = r'''
 ---
 module: ptrace_scope
-short_description: Decide how far processes may look into each other with ptrace
+short_description: Manage the Yama ptrace scope, which limits the processes that a debugger may attach to
 version_added: 0.1.0
 author:
   - The hardening.yama authors (@hardening-yama)
 description:
-  - Keeps C(kernel.yama.ptrace_scope) as declared, in the running kernel and across reboots.
-  - One run observes the host, decides, reconciles the package that sets the value, the drop-in of sysctl.d(5) and the
-    value in the running kernel as one unit, verifies the result, and reports what it did and why. A second run changes
-    nothing.
+  - Manages C(kernel.yama.ptrace_scope), the Linux setting that limits which processes a debugger may attach to. It
+    manages the value now, after a reboot and after package upgrades.
+  - One run manages the enabler (the package whose drop-in sets scope 0), the module's own drop-in, and the value in the
+    running kernel together.
+  - It then checks the result, and reports each change with its reason. A second run changes nothing.
   - Implements the Fedora Change I(Restrict ptrace by default).
 options:
   state:
     description:
-      - What ordinary processes may do to each other.
-      - V(restricted) denies attaching to processes that are not children of the debugger.
-      - V(permissive) is classic ptrace, scope 0, in the distribution's own way. That is the package that enables it
-        (the enabler) where there is one, and a drop-in where there is none.
-      - V(auto) is permissive exactly while a debugger is installed and restricted otherwise. A local administrator's
-        own setting is respected and reported.
+      - The access that debuggers of ordinary users get to other processes.
+      - V(restricted) denies attaching to processes that the debugger did not start.
+      - V(permissive) allows attaching to every process of the same user (scope 0). The module installs the enabler, or
+        writes a drop-in if the distribution has no enabler.
+      - V(auto) is permissive while a debugger is installed, and restricted otherwise. It respects and reports a local
+        administrator's own setting.
     type: str
     required: true
     choices: [auto, permissive, restricted]
   restricted_scope:
     description:
-      - What restricted means on this host. V(1) denies attaching to non-children, V(2) leaves ptrace to processes with
-        C(CAP_SYS_PTRACE), V(3) forbids it to everybody.
-      - V(3) cannot be left without a reboot.
+      - The scope that counts as restricted on this host.
+      - V(1) denies attaching to processes that the debugger did not start. V(2) allows ptrace only to processes with
+        C(CAP_SYS_PTRACE). V(3) forbids ptrace to every process.
+      - Only a reboot can undo V(3).
     type: int
     choices: [1, 2, 3]
     default: 1
   exact:
     description:
-      - By default a stricter value that is already in force is kept and reported as RV(stricter_kept).
-      - With V(true) the value becomes the one that is asked for, even where that loosens it.
+      - By default the module keeps a stricter value that is already in force, and reports it as RV(stricter_kept).
+      - With V(true) the module sets the requested value, even if that loosens the present one.
+      - O(state=permissive) always lowers the value.
     type: bool
     default: false
   packages:
     description:
-      - V(auto) manages the enabler where the distribution has one and it can be had, and falls back to a drop-in or a
-        mask with a warning.
-      - V(manage) fails where V(auto) would fall back.
+      - V(auto) installs or removes the enabler if the distribution has one and the package manager can do so.
+        Otherwise it uses a drop-in or a mask, and warns.
+      - V(manage) does the same, but fails instead of using a drop-in or a mask.
       - V(ignore) never installs or removes a package.
     type: str
     choices: [auto, manage, ignore]
     default: auto
   debuggers:
     description:
-      - Names of further debuggers that O(state=auto) counts, as packages, or as programs in C(/usr/local/bin) and
-        C(/usr/local/sbin).
+      - Names of further debuggers for O(state=auto). The module looks for packages with these names, and for programs in
+        C(/usr/local/bin) and C(/usr/local/sbin).
     type: list
     elements: str
     default: []
   ignore_debuggers:
     description:
-      - Names of debuggers, or of their packages, that O(state=auto) does not count.
+      - Names of debuggers, or of their packages, that O(state=auto) ignores.
     type: list
     elements: str
     default: []
   catalog:
     description:
-      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
-        module knows. docs/catalog.md of the collection shows what it may say.
-      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+      - A YAML file on the controller. It adds your own distributions and debuggers to those that the module knows.
+        C(docs/catalog.md) of the collection describes the format.
+      - The file is looked up like the C(src) of M(ansible.builtin.copy). That is in C(files/) of the role, or next to the
+        playbook.
     type: path
   conflicts:
     description:
-      - What to do about settings of others that would win over the one of this module, and with O(state=restricted) about
-        a local setting below O(restricted_scope) even where it would not. O(state=auto) respects local settings instead.
-      - V(resolve) comments a local line out where it stands, marked, with the file as it was beside it (its name and
-        C(.ptrace_scope~)). A file that a package owns is never edited. Where it sets nothing else it is masked by name,
-        otherwise the module fails.
-      - V(report) leaves them all and warns.
-      - V(fail) fails before anything is done.
+      - The action to take when another file sets the key and takes precedence over this module's drop-in.
+      - With O(state=restricted) this also applies to local settings lower than O(restricted_scope) that have no effect,
+        because auditors look for them. O(state=auto) respects local settings instead.
+      - V(resolve) comments out the line in a local file, and keeps a copy of the original file with the suffix
+        C(.ptrace_scope~). It never edits a file that a package owns. It masks such a file if the file sets nothing
+        else. The module fails if a setting that it cannot resolve takes precedence.
+      - V(report) leaves these settings unchanged and warns.
+      - V(fail) fails before it changes anything.
     type: str
     choices: [resolve, report, fail]
     default: resolve
   persistent:
     description:
-      - Whether to reconcile what the next boot sets, that is the packages and the drop-ins.
+      - Whether to manage the value after the next boot, with packages and drop-ins.
     type: bool
     default: true
   runtime:
     description:
-      - Whether to reconcile the value in the running kernel.
-      - Installing the enabler sets the running value to 0 by its own scriptlet, whatever this option says.
+      - Whether to manage the value in the running kernel.
+      - The enabler's own scriptlet sets the running value to 0 when the enabler is installed. This option does not
+        prevent that.
     type: bool
     default: true
   reason:
     description:
-      - Who asks for it and why, in one line. It is kept in the header of the drop-in, which everybody can read.
+      - The reason for the setting, and the person or team that asks for it. One line of at most 1000 bytes.
+      - It is stored in the header of the drop-in, which every user of the host can read.
     type: str
   verify:
     description:
-      - How to verify the running value. V(value) reads it back.
-      - V(attach) also has short-lived unprivileged processes of its own try to trace each other, and returns RV(proof). The
-        module fails where they may do more than the scope allows. Where they may do less, as below a seccomp filter, it
-        warns and says what is likely to be in the way. Check mode tries nothing.
+      - The method to check the running value. V(value) reads it back.
+      - V(attach) also starts short-lived unprivileged processes that try to trace each other, and returns RV(proof).
+      - The module fails if these processes can do more than the scope allows. It warns if they can do less, for example
+        under a seccomp filter, and names the likely cause. Check mode starts no such process.
     type: str
     choices: [value, attach]
     default: value
   yama_missing:
     description:
-      - What to do on a kernel without Yama, where restricted cannot be true.
+      - The action to take on a kernel without Yama, which cannot restrict ptrace.
       - V(fail) fails and says how to get Yama.
       - V(ignore) warns and changes nothing.
     type: str
@@ -126,106 +133,107 @@ options:
     default: fail
   lock_timeout:
     description:
-      - How many seconds to wait for another run of this module on the same host, and for a package manager that is busy.
+      - The number of seconds to wait for another run of this module on the same host, and for a package manager that is
+        busy.
     type: int
     default: 60
   root:
     description:
-      - The root of a mounted tree, for an image that is being built.
-      - Only what is persistent counts then, and the running kernel is left alone. Packages are asked for and installed by
-        this host's package manager with its own option for another root (dnf5, dnf, zypper, pacman and apk have one), without
-        scriptlets where it can do without. With apt, or where the tree's manager is not on this host, drop-ins are used.
-      - Nobody but root may be able to write to the tree's directories.
+      - The root directory of a mounted tree, for an image that is being built.
+      - Only files and packages in that tree are managed, not the running kernel.
+      - The host's package manager installs and removes packages in the tree, with its option for another root. dnf5, dnf,
+        zypper, pacman and apk have such an option. Scriptlets are turned off if the package manager can do that.
+      - With apt, or if the host does not have the package manager of the tree, the module uses drop-ins and masks.
+      - Only root may have write access to the directories of the tree.
     type: path
     default: /
   backend:
     description:
-      - The package manager to use, in place of the one that the distribution is known to have.
-      - V(none) leaves packages alone. Debuggers are still found as packages where there is a database of them.
+      - The package manager to use instead of the one that the distribution is known to have.
+      - V(none) leaves packages alone. The module still finds debuggers in the package database, if there is one.
     type: str
     choices: [dnf5, dnf, zypper, apt, pacman, apk, none]
   backend_plugin:
     description:
-      - A package manager of the site's own to use, for hosts that have none of the known ones. It is a program that speaks
-        the protocol of this collection, see C(docs/plugins.md), and that lies on the host already.
-      - The module's larger build, which can run such programs, is sent and kept for tasks with this option.
+      - A package manager plugin of your own, for hosts whose package manager the module does not know. It is a program
+        that speaks the plugin protocol of this collection, and that is already on the host. See C(docs/plugins.md).
+      - Tasks with this option use a larger build of the module, which can run plugins.
     type: dict
     suboptions:
       path:
         description:
-          - The absolute path of the program. It and all directories above it must belong to root, be no links, and not be
-            writable by others.
+          - The absolute path of the program. The program and all directories above it must belong to root, must not be
+            links, and must not be writable by other users.
         type: path
         required: true
       sha256:
         description:
-          - The SHA-256 that its content must have, in hexadecimal digits. What does not have it is not run.
+          - The SHA-256 checksum of the program, in hexadecimal digits. A program with another checksum is not run.
         type: str
         required: true
 attributes:
   check_mode:
-    description: Can run in check mode and return what it would do, without writing anything to the host.
+    description: Can run in check mode and returns the changes that it would make, without writing anything to the host.
     support: full
   diff_mode:
-    description: Returns what it changed, or would change in check mode, as text before and after.
+    description: Returns the changes as text before and after. In check mode these are the changes that it would make.
     support: full
   platform:
-    description: Where it runs. No Python is needed on the host.
+    description: Runs on Linux. The host needs no Python.
     support: full
     platforms: linux
 notes:
-  - Needs root on the host, so use C(become). Check mode works for an ordinary user as far as the files can be read.
-  - Packages are managed with dnf5, dnf, zypper, apt, pacman or apk. On hosts that boot images (rpm-ostree, bootc,
-    transactional-update) and where C(/usr) is read-only, packages are left alone and the module works in C(/etc).
-  - apt and pacman are asked for what their lists of repositories say as they lie. To fetch them anew is left to whoever
-    maintains the host.
-  - What is done and why is in the system's log, as with Ansible's own modules, in check mode, too. In the journal its fields
-    begin with C(PTRACE_SCOPE_). Free text and names among the options are not logged by the module. With C(no_log), or
-    C(no_target_syslog), nothing is.
+  - Needs root on the host, so use C(become). Check mode works for an ordinary user as far as that user can read the files.
+  - Manages packages with dnf5, dnf, zypper, apt, pacman or apk. It leaves packages alone on hosts that boot images
+    (rpm-ostree, bootc, transactional-update), and on hosts with a read-only C(/usr). There it uses drop-ins and masks in
+    C(/etc).
+  - Does not refresh the package lists of apt and pacman.
+  - Writes each run, and each change with its reason, to the system log of the host, as Ansible's own modules do. This
+    applies to check mode, too. The fields in the journal begin with C(PTRACE_SCOPE_). Values of options that are free text
+    or names are not logged. With C(no_log) or C(no_target_syslog) nothing is logged.
   - The setting belongs to the kernel. A container has the value of its host and cannot change it.
-  - The first task of a host sends the program. Root keeps it there, as C(/var/cache/hardening.yama/ptrace_scope-)I(SHA-256),
-    so that later tasks are one command. With the variable C(hardening_yama_cache=false) nothing is kept, and nothing that
-    was kept is run.
-  - In that one command the options, from a vault or not, stand on the command line. Users of the host can see them there while
-    it runs, and sudo keeps them in its log. With C(no_log), or C(no_target_syslog), they are sent in a file.
+  - The first task on a host sends the program. Root keeps it as C(/var/cache/hardening.yama/ptrace_scope-)I(SHA-256), so
+    that each later task is one command. Set the variable C(hardening_yama_cache=false) to turn this cache off.
+  - Options, including values from a vault, are passed on the command line of the cached program. Other users of the host
+    can see them with C(ps), and sudo logs them. Use C(no_log) or C(no_target_syslog) to prevent this.
 seealso:
   - module: hardening.yama.ptrace_scope_info
   - name: Yama in the kernel's administrator guide
-    description: What each value of the scope means.
+    description: The meaning of each value of the scope.
     link: https://docs.kernel.org/admin-guide/LSM/Yama.html
   - name: sysctl.d(5)
-    description: How drop-ins override, mask and follow each other.
+    description: The rules by which drop-ins override, mask and follow each other.
     link: https://www.freedesktop.org/software/systemd/man/latest/sysctl.d.html
 '''
 
 EXAMPLES = r'''
 ---
-- name: Follow the policy of the distribution, permissive exactly while a debugger is installed
+- name: Be permissive while a debugger is installed, and restricted otherwise
   hardening.yama.ptrace_scope:
     state: auto
   become: true
 
-- name: Deny attaching to processes that are not children
+- name: Deny attaching to processes that the debugger did not start
   hardening.yama.ptrace_scope:
     state: restricted
     reason: "Baseline 2026, section 4"
   become: true
 
-- name: Leave ptrace to root, and lower a stricter value that is already in force
+- name: Allow ptrace only to root, and lower a stricter value
   hardening.yama.ptrace_scope:
     state: restricted
     restricted_scope: 2
     exact: true
   become: true
 
-- name: Count a debugger of our own, and not elfutils, which the build tools pull in
+- name: Count a debugger of your own, and ignore elfutils, which build tools require
   hardening.yama.ptrace_scope:
     state: auto
     debuggers: [tracelord]
     ignore_debuggers: [elfutils]
   become: true
 
-- name: Let debuggers in on a build host, without touching packages
+- name: Allow debuggers on a build host, without changing packages
   hardening.yama.ptrace_scope:
     state: permissive
     packages: ignore
@@ -236,30 +244,30 @@ EXAMPLES = r'''
 RETURN = r'''
 ---
 msg:
-  description: The outcome in one plain sentence.
+  description: The outcome in one sentence.
   returned: always
   type: str
-  sample: "restricted: kernel.yama.ptrace_scope is now 1 and stays 1 after a reboot"
+  sample: "restricted: kernel.yama.ptrace_scope is 1 now, the next boot sets 1 (2 changes): state is restricted, and restricted_scope is 1"
 state:
-  description: The state that was asked for.
+  description: The requested state.
   returned: when the arguments are valid
   type: str
-  sample: auto
+  sample: restricted
 decision:
-  description: What the host should have, and why.
+  description: The scope that the host should have, and the reason.
   returned: when the host could be observed
   type: dict
   contains:
     scope:
-      description: The scope that was decided on.
+      description: The scope that the host should have.
       type: int
       sample: 1
     because:
-      description: The reason in words, with the evidence.
+      description: The reason, with the evidence.
       type: str
-      sample: no debugger is installed
+      sample: state is restricted, and restricted_scope is 1
 runtime:
-  description: The value in the running kernel. V(null) without Yama. In check mode RV(runtime.after) is the predicted one.
+  description: The value in the running kernel. V(null) without Yama. In check mode RV(runtime.after) is a prediction.
   returned: when the host could be observed
   type: dict
   contains:
@@ -272,7 +280,7 @@ runtime:
       type: int
       sample: 1
 persistent:
-  description: What the next boot sets. In check mode RV(persistent.after) is the predicted one.
+  description: The value after the next boot. In check mode RV(persistent.after) is a prediction.
   returned: when the host could be observed
   type: dict
   contains:
@@ -281,19 +289,19 @@ persistent:
       type: dict
       contains: &persistent
         boot:
-          description: The value that systemd-sysctl sets at boot. V(null) where nothing names the key.
+          description: The value that systemd-sysctl sets at boot. V(null) if no file sets the key.
           type: int
           sample: 1
         boot_source:
-          description: File and line that RV(persistent.before.boot) comes from, or V(null).
+          description: The file and line that RV(persistent.before.boot) comes from, or V(null).
           type: str
           sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
         reload:
-          description: The value that C(sysctl --system) of procps would set. V(null) where nothing names the key.
+          description: The value that C(sysctl --system) of procps would set. V(null) if no file sets the key.
           type: int
           sample: 1
         reload_source:
-          description: File and line that RV(persistent.before.reload) comes from, or V(null).
+          description: The file and line that RV(persistent.before.reload) comes from, or V(null).
           type: str
           sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
     after:
@@ -301,24 +309,24 @@ persistent:
       type: dict
       contains: *persistent
 packages:
-  description: The package manager and what was done with it.
+  description: The package manager, the enabler, and the packages that the run changed.
   returned: when the host could be observed
   type: dict
   contains:
     manager:
       description:
-        - The package manager in use, V(none) where the module leaves packages alone on this host.
-        - V(rpm-ostree), V(bootc) and V(transactional-update) are recognised and never driven.
+        - The package manager in use. V(none) if the module leaves packages alone on this host.
+        - The module recognizes V(rpm-ostree), V(bootc) and V(transactional-update), and never runs them.
       type: str
       sample: dnf5
     read_only:
-      description: Why no package can be installed or removed on this host, for instance because it boots images. V(null) where they can.
+      description: The reason why no package can be installed or removed on this host, or V(null). One reason is a host that boots images.
       type: str
       sample: null
     enabler:
       description: The installed package whose drop-in sets 0, or V(null).
       type: str
-      sample: yama-ptrace-enable
+      sample: null
     installed:
       description: Packages that were installed.
       type: list
@@ -330,41 +338,41 @@ packages:
       elements: str
       sample: [yama-ptrace-enable]
 debuggers:
-  description: The installed tools that attach to processes they did not start.
+  description: The installed tools that attach to processes that they did not start.
   returned: when the host could be observed
   type: list
   elements: dict
   contains:
     name:
-      description: Name of the package, or of the program.
+      description: The name of the package, or of the program.
       type: str
       sample: strace
     version:
-      description: Version of the package, V(null) for a program.
+      description: The version of the package. V(null) for a program.
       type: str
-      sample: 6.18-1.fc45
+      sample: 6.17-1.fc45
     source:
-      description: How it was found, V(package) or V(path).
+      description: V(package) if the package database has it, V(path) if a program was found.
       type: str
       sample: package
     why:
-      description: Why it is there. Only M(hardening.yama.ptrace_scope_info) asks that, here it is V(null).
+      description: The reason why it is installed. Only M(hardening.yama.ptrace_scope_info) returns it, here it is V(null).
       type: str
 drop_in:
-  description: The drop-in of this module that carries the value.
+  description: The drop-in of this module that sets the value.
   returned: when the host could be observed
   type: dict
   contains:
     path:
-      description: The file, or V(null) where the state needs none.
+      description: The file, or V(null) if the state needs none.
       type: str
       sample: /etc/sysctl.d/zz-ptrace_scope.conf
     action:
-      description: What became of it, V(created), V(replaced), V(removed), V(unchanged) or V(absent).
+      description: The change to the file. One of V(created), V(replaced), V(removed), V(unchanged) and V(absent).
       type: str
       sample: created
 settings:
-  description: Every place that names the key, with what becomes of it. In check mode, as predicted.
+  description: Every line that sets the key, and whether it takes effect. In check mode this is a prediction.
   returned: when the host could be observed
   type: list
   elements: dict
@@ -372,37 +380,39 @@ settings:
     file:
       description: The file, or C(/proc/cmdline).
       type: str
-      sample: /usr/lib/sysctl.d/10-default-yama-scope.conf
+      sample: /etc/sysctl.d/10-ptrace.conf
     line:
-      description: The line.
+      description: The number of the line.
       type: int
       sample: 1
     value:
       description: The value as it is written.
       type: str
-      sample: "0"
+      sample: "1"
     origin:
-      description: Whose it is. V(ours) is a file of this collection, V(vendor) a package's that nobody changed, V(local) all else.
+      description:
+        - The owner of the file. V(ours) is a file of this collection. V(vendor) is a file in C(/usr/lib), or an unchanged file of a package.
+        - V(local) is any other file.
       type: str
       sample: vendor
     package:
-      description: The package, for a file outside of C(/usr/lib) that is a package's. V(null) otherwise.
+      description: The package that owns the file, for an unchanged file outside of C(/usr/lib). V(null) for all other files.
       type: str
-      sample: yama-ptrace-enable
+      sample: procps
     standing:
-      description: What becomes of it, V(effective), V(overridden), V(masked), or V(refused) by the kernel.
+      description: Whether the line takes effect. One of V(effective), V(overridden), V(masked), and V(refused) by the kernel.
       type: str
       sample: overridden
     by:
-      description: The place that overrides it, or the file that masks it. V(null) where there is none.
+      description: The file and line that override it, or the file that masks it, or V(null).
       type: str
       sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
     loader:
-      description: For which loader it stands so, V(boot), V(reload) or V(both).
+      description: Which loader this applies to. V(boot) is systemd-sysctl, V(reload) is C(sysctl --system), V(both) is both of them.
       type: str
       sample: both
 actions:
-  description: What was done, in that order. In check mode, what would be done.
+  description: The changes, in the order they were made. In check mode these are the changes that the module would make.
   returned: when the host could be observed
   type: list
   elements: dict
@@ -416,28 +426,28 @@ actions:
       type: str
       sample: /etc/sysctl.d/zz-ptrace_scope.conf
     because:
-      description: Why.
+      description: The reason.
       type: str
-      sample: restricted is a plain line of its own, in a file that wins
+      sample: restricted is a plain line of our own, in a file that wins at boot
 rolled_back:
-  description: What was put back after a failure, as in RV(actions), in the order it was put back.
+  description: The changes that were undone after a failure, as in RV(actions), in the order they were undone.
   returned: on failure after something was done
   type: list
   elements: dict
   contains: *action
 reboot_required:
-  description: Whether only a reboot can make the running kernel follow, since it holds 3.
+  description: Whether a reboot is needed to change the running value. This is so if the running value is 3 and another one is wanted.
   returned: when the host could be observed
   type: bool
   sample: false
 verified:
-  description: Whether the host was observed again after the last change and needed nothing more.
+  description: Whether the module observed the host again after the last change, and nothing was left to do.
   returned: when the host could be observed
   type: bool
   sample: true
 proof:
-  description: What unprivileged processes of ours met when they tried to trace each other, each V(allowed), V(denied), or another error's text.
-  returned: with O(verify=attach), when the run came that far
+  description: The results of unprivileged processes that tried to trace each other. Each is V(allowed), V(denied), or the text of another error.
+  returned: with O(verify=attach), if the run got that far
   type: dict
   contains:
     sibling:
@@ -453,16 +463,16 @@ proof:
       type: str
       sample: allowed
     traceme:
-      description: Asking one's parent to trace, as C(strace ./program) does.
+      description: Asking the parent process to trace, as C(strace ./program) does.
       type: str
       sample: allowed
 stricter_kept:
-  description: Whether a stricter value than the one asked for was found and kept.
+  description: Whether the module found a value stricter than the requested one, and kept it.
   returned: when the host could be observed
   type: bool
   sample: false
 diff:
-  description: The drop-ins, masks, packages and the running value that change, as text before and after.
+  description: The changed files, masks, packages and running value, as text before and after.
   returned: in diff mode
   type: list
   elements: dict
@@ -472,7 +482,7 @@ diff:
       type: str
       sample: kernel.yama.ptrace_scope
     after_header:
-      description: As RV(diff[].before_header).
+      description: The same as RV(diff[].before_header).
       type: str
       sample: kernel.yama.ptrace_scope
     before:
@@ -484,13 +494,13 @@ diff:
       type: str
       sample: "1\n"
 log:
-  description: The lines of the log, with what was asked of the package manager, by which program and for how long.
+  description: The lines of the log. They include each question to the package manager, with the program and the time it took.
   returned: with C(-vvv), unless C(no_log) is set
   type: list
   elements: str
-  sample: ["[DEBUG] decide: scope=1 because=\"no debugger is installed\" actions=0"]
+  sample: ["[DEBUG] decide: scope=1 because=\"state is restricted, and restricted_scope is 1\" actions=2"]
 warnings:
-  description: What an administrator should know besides.
+  description: Problems that did not make the task fail.
   returned: when there are any
   type: list
   elements: str

@@ -16,15 +16,17 @@ __metaclass__ = type
 DOCUMENTATION = r'''
 ---
 module: ptrace_scope_info
-short_description: Tell how far processes may look into each other with ptrace, and why
+short_description: Report the Yama ptrace scope, which limits the processes that a debugger may attach to
 version_added: 0.1.0
 author:
   - The hardening.yama authors (@hardening-yama)
 description:
-  - Tells what C(kernel.yama.ptrace_scope) is now, what the next boot will set, and what C(sysctl --system) would.
-  - Lists every place that names the key, with what becomes of it and why; the debuggers that are installed, and what
-    requires them; what would break at a stricter value; and which auditors the present state passes.
-  - Writes nothing.
+  - Reports the current value of C(kernel.yama.ptrace_scope), the value after the next boot, and the value that
+    C(sysctl --system) would set.
+  - Reports every file that sets the key, its package, and whether the setting takes effect. Also reports the installed
+    debuggers, and the packages that require them.
+  - Reports the tools that a stricter value would break, recent denials, and the auditors that accept the present state.
+  - Read-only.
 options:
   debuggers:
     description:
@@ -40,19 +42,20 @@ options:
     default: []
   catalog:
     description:
-      - A file of YAML on the controller, with distributions and debuggers of your own that are added to those that the
-        module knows. docs/catalog.md of the collection shows what it may say.
-      - It is looked up like the C(src) of M(ansible.builtin.copy), in C(files/) of the role or next to the playbook.
+      - A YAML file on the controller. It adds your own distributions and debuggers to those that the module knows.
+        C(docs/catalog.md) of the collection describes the format.
+      - The file is looked up like the C(src) of M(ansible.builtin.copy). That is in C(files/) of the role, or next to the
+        playbook.
     type: path
   proof:
     description:
-      - Whether to have short-lived unprivileged processes try to trace each other, and to return RV(proof).
-      - What is denied then appears in the kernel log. RV(denials) leaves it out.
+      - Whether to start short-lived unprivileged processes that try to trace each other, and to return RV(proof).
+      - The kernel logs the attempts that it denies. RV(denials) leaves these out.
     type: bool
     default: false
   backend_plugin:
     description:
-      - A package manager of the site's own to ask, as for M(hardening.yama.ptrace_scope).
+      - A package manager plugin of your own, as for M(hardening.yama.ptrace_scope).
     type: dict
     suboptions:
       path:
@@ -62,39 +65,41 @@ options:
         required: true
       sha256:
         description:
-          - The SHA-256 that its content must have, in hexadecimal digits.
+          - The SHA-256 checksum of the program, in hexadecimal digits. A program with another checksum is not run.
         type: str
         required: true
 attributes:
   check_mode:
-    description: Can run in check mode and tells the same.
+    description: Can run in check mode and reports the same.
     support: full
   diff_mode:
-    description: Changes nothing, so there is no difference.
+    description: Changes nothing, so it returns no difference.
     support: none
   platform:
-    description: Where it runs. No Python is needed on the host.
+    description: Runs on Linux. The host needs no Python.
     support: full
     platforms: linux
 notes:
-  - An ordinary user can run it as far as the files can be read.
-  - That it was asked is a line in the host's system log, as with Ansible's own modules, unless C(no_log) is set.
-  - The program is sent and kept on the host as for M(hardening.yama.ptrace_scope), unless check mode is on.
+  - An ordinary user can run it, as far as that user can read the files.
+  - Writes one line to the system log of the host, as Ansible's own modules do. With C(no_log) or C(no_target_syslog)
+    nothing is logged.
+  - The program is sent and kept on the host as for M(hardening.yama.ptrace_scope). In check mode it is sent and not kept.
+  - Options are passed on the command line of the cached program, as for M(hardening.yama.ptrace_scope).
 seealso:
   - module: hardening.yama.ptrace_scope
   - name: Yama in the kernel's administrator guide
-    description: What each value of the scope means.
+    description: The meaning of each value of the scope.
     link: https://docs.kernel.org/admin-guide/LSM/Yama.html
 '''
 
 EXAMPLES = r'''
 ---
-- name: Ask what holds on a host, and why
+- name: Report the value on a host, and the reason
   hardening.yama.ptrace_scope_info:
   become: true
   register: ptrace
 
-- name: Fail where the next boot would bring another value than the kernel holds
+- name: Fail if the next boot would change the running value
   ansible.builtin.assert:
     that: ptrace.runtime == ptrace.persistent.boot
     fail_msg: "{{ ptrace.msg }}"
@@ -104,10 +109,10 @@ EXAMPLES = r'''
 RETURN = r'''
 ---
 msg:
-  description: What holds and why, in one sentence.
+  description: The present state and the reason, in one sentence.
   returned: always
   type: str
-  sample: "kernel.yama.ptrace_scope is 0 now, the next boot sets 0 by /usr/lib/sysctl.d/10-default-yama-scope.conf:1, and elfutils needs 0"
+  sample: "kernel.yama.ptrace_scope is 1 now, the next boot sets 1 by /etc/sysctl.d/10-ptrace.conf:1, and strace needs 0"
 yama:
   description: Whether the running kernel has Yama.
   returned: when the host could be observed
@@ -119,33 +124,33 @@ runtime:
   type: int
   sample: 1
 locked:
-  description: Whether the running value is 3, which only a reboot leaves.
+  description: Whether the running value is 3, which only a reboot can undo.
   returned: when the host could be observed
   type: bool
   sample: false
 persistent:
-  description: What the next boot sets.
+  description: The value after the next boot.
   returned: when the host could be observed
   type: dict
   contains:
     boot:
-      description: The value that systemd-sysctl sets at boot. V(null) where nothing names the key.
+      description: The value that systemd-sysctl sets at boot. V(null) if no file sets the key.
       type: int
       sample: 1
     boot_source:
-      description: File and line that RV(persistent.boot) comes from, or V(null).
+      description: The file and line that RV(persistent.boot) comes from, or V(null).
       type: str
-      sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
+      sample: /etc/sysctl.d/10-ptrace.conf:1
     reload:
-      description: The value that C(sysctl --system) of procps would set. V(null) where nothing names the key.
+      description: The value that C(sysctl --system) of procps would set. V(null) if no file sets the key.
       type: int
       sample: 1
     reload_source:
-      description: File and line that RV(persistent.reload) comes from, or V(null).
+      description: The file and line that RV(persistent.reload) comes from, or V(null).
       type: str
-      sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
+      sample: /etc/sysctl.d/10-ptrace.conf:1
 settings:
-  description: Every place that names the key, with what becomes of it.
+  description: Every line that sets the key, and whether it takes effect.
   returned: when the host could be observed
   type: list
   elements: dict
@@ -153,33 +158,35 @@ settings:
     file:
       description: The file, or C(/proc/cmdline).
       type: str
-      sample: /usr/lib/sysctl.d/10-default-yama-scope.conf
+      sample: /etc/sysctl.d/10-ptrace.conf
     line:
-      description: The line.
+      description: The number of the line.
       type: int
       sample: 1
     value:
       description: The value as it is written.
       type: str
-      sample: "0"
+      sample: "1"
     origin:
-      description: Whose it is. V(ours) is a file of this collection, V(vendor) a package's that nobody changed, V(local) all else.
+      description:
+        - The owner of the file. V(ours) is a file of this collection. V(vendor) is a file in C(/usr/lib), or an unchanged file of a package.
+        - V(local) is any other file.
       type: str
       sample: vendor
     package:
-      description: The package that the file belongs to, or V(null).
+      description: The package that owns the file, or V(null).
       type: str
-      sample: yama-ptrace-enable
+      sample: procps
     standing:
-      description: What becomes of it, V(effective), V(overridden), V(masked), or V(refused) by the kernel.
+      description: Whether the line takes effect. One of V(effective), V(overridden), V(masked), and V(refused) by the kernel.
       type: str
-      sample: overridden
+      sample: effective
     by:
-      description: The place that overrides it, or the file that masks it. V(null) where there is none.
+      description: The file and line that override it, or the file that masks it, or V(null).
       type: str
-      sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
+      sample: null
     loader:
-      description: For which loader it stands so, V(boot), V(reload) or V(both).
+      description: Which loader this applies to. V(boot) is systemd-sysctl, V(reload) is C(sysctl --system), V(both) is both of them.
       type: str
       sample: both
 packages:
@@ -188,83 +195,83 @@ packages:
   type: dict
   contains:
     manager:
-      description: The package manager in use, V(none) where there is none that the module knows.
+      description: The package manager in use. V(none) if the host has none that the module knows.
       type: str
-      sample: dnf5
+      sample: apt
     read_only:
-      description: Why no package can be installed or removed on this host, for instance because it boots images. V(null) where they can.
+      description: The reason why no package can be installed or removed on this host, or V(null). One reason is a host that boots images.
       type: str
       sample: null
     enabler:
       description: The installed package whose drop-in sets 0, or V(null).
       type: str
-      sample: yama-ptrace-enable
+      sample: null
 debuggers:
-  description: The installed tools that attach to processes they did not start. They need 0.
+  description: The installed tools that attach to processes that they did not start. For ordinary users they need scope 0.
   returned: when the host could be observed
   type: list
   elements: dict
   contains:
     name:
-      description: Name of the package, or the path of the program.
+      description: The name of the package, or of the program.
       type: str
-      sample: elfutils
+      sample: strace
     version:
-      description: Version of the package, V(null) for a program.
+      description: The version of the package. V(null) for a program.
       type: str
-      sample: 0.196-1.fc45
+      sample: "6.13"
     source:
-      description: How it was found, V(package) or V(path).
+      description: V(package) if the package database has it, V(path) if a program was found.
       type: str
       sample: package
     why:
-      description: Which installed packages require it, and which require those.
+      description: The installed packages that require it, and the packages that require those.
       type: str
       sample: required by debugedit (required by rpm-build)
 breaks:
-  description: For each value the installed tools that it would break for ordinary users, in addition to the value before.
+  description: Installed tools that would stop working for ordinary users at this value and still work at the next lower one.
   returned: when the host could be observed
   type: dict
   contains:
     "1":
-      description: Tools that attach to processes they did not start.
+      description: Tools that attach to processes that they did not start.
       type: list
       elements: str
-      sample: [elfutils]
+      sample: [strace]
     "2":
       description: Tools that trace their own children.
       type: list
       elements: str
-      sample: [rr]
+      sample: []
     "3":
-      description: All of them again, for root too.
+      description: All of these tools again, now for root, too.
       type: list
       elements: str
-      sample: [elfutils, rr]
+      sample: [strace]
 denials:
-  description: What Yama denied since the boot, as far as the kernel log goes back, the latest last, 20 at most. V(null) where the log cannot be read.
+  description: Attempts that Yama denied since the boot, at most 20, the latest last. V(null) if the kernel log cannot be read.
   returned: when the host could be observed
   type: list
   elements: dict
   contains:
     access:
-      description: What was tried, V(attach) or V(traceme).
+      description: The kind of attempt, V(attach) or V(traceme).
       type: str
       sample: attach
     tracer:
-      description: The command line that tried.
+      description: The command line of the process that tried to trace.
       type: str
       sample: eu-stack -p 499
     target:
-      description: The command line that was to be traced.
+      description: The command line of the process that was to be traced.
       type: str
       sample: sleep 301
     times:
-      description: How often the log has it.
+      description: The number of entries in the log.
       type: int
       sample: 1
 proof:
-  description: What unprivileged processes of ours met when they tried to trace each other, each V(allowed), V(denied), or another error's text.
+  description: The results of unprivileged processes that tried to trace each other. Each is V(allowed), V(denied), or the text of another error.
   returned: with O(proof=true)
   type: dict
   contains:
@@ -281,11 +288,11 @@ proof:
       type: str
       sample: allowed
     traceme:
-      description: Asking one's parent to trace, as C(strace ./program) does.
+      description: Asking the parent process to trace, as C(strace ./program) does.
       type: str
       sample: allowed
 auditors:
-  description: Which auditors the present state passes.
+  description: The auditors and benchmarks, and whether the present state passes.
   returned: when the host could be observed
   type: list
   elements: dict
@@ -293,33 +300,33 @@ auditors:
     name:
       description: The auditor or benchmark.
       type: str
-      sample: CIS
+      sample: dev-sec
     passes:
-      description: Whether it is satisfied.
+      description: Whether the present state passes.
       type: bool
       sample: false
     wants:
-      description: What it would still want, or V(null).
+      description: The requirements that the host does not meet, or V(null).
       type: str
-      sample: a line in a file of the administrator's that says 1
+      sample: 2 or more in the running kernel
 container:
-  description: What kind of container this is, as systemd, Podman or Docker mark it. V(null) on a machine.
+  description: The kind of container, as systemd, Podman or Docker mark it. V(null) outside of containers.
   returned: when the host could be observed
   type: str
   sample: podman
 selinux_deny_ptrace:
-  description: Whether SELinux' boolean C(deny_ptrace) is on. V(null) without SELinux.
+  description: Whether the SELinux boolean C(deny_ptrace) is on. V(null) without SELinux.
   returned: when the host could be observed
   type: bool
   sample: false
 log:
-  description: The lines of the log, with what was asked of the package manager, by which program and for how long.
+  description: The lines of the log. They include each question to the package database, with the program and the time it took.
   returned: with C(-vvv), unless C(no_log) is set
   type: list
   elements: str
-  sample: ["[DEBUG] decide: scope=1 because=\"no debugger is installed\" actions=0"]
+  sample: ["[INFO]  Invoked with: proof=false"]
 warnings:
-  description: What an administrator should know besides.
+  description: Problems that did not make the task fail.
   returned: when there are any
   type: list
   elements: str

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Generate writes what is made from the contract and the catalogue: what the program is built with of them, the documentation that
-// ansible-doc reads, the role's argument spec and task, and the option table of README.md. Run it from
-// the top of the project; `make generate` does.
+// Generate makes five things from the contract and the catalog: the program's tables
+// (schema/tables.go), the documentation for ansible-doc, the role's argument spec, the role's task,
+// and the option table of README.md. It runs in the top directory of the project.
 package main
 
 import (
@@ -103,7 +103,8 @@ from __future__ import absolute_import, division, print_function
 __metaclass__ = type
 `
 
-// ansible-test wants a module's code to begin as every Python module's does, with the options.
+// moduleFooter begins as the code of every Python module, with the options: ansible-test requires
+// it.
 const moduleFooter = `
 from ansible.module_utils.basic import AnsibleModule
 
@@ -123,7 +124,7 @@ if __name__ == '__main__':
     main()
 `
 
-// pythonSpec is the options as AnsibleModule takes them, a line each.
+// pythonSpec returns the options as the arguments of AnsibleModule, one line each.
 func pythonSpec(options []schema.Option) (string, error) {
 	var b strings.Builder
 	for _, o := range options {
@@ -153,14 +154,15 @@ func pythonSpec(options []schema.Option) (string, error) {
 			if err != nil {
 				return "", fmt.Errorf("option %s: %w", o.Name, err)
 			}
-			b.WriteString(", options=dict(\n" + regexp.MustCompile(`(?m)^ `).ReplaceAllString(inner, "     ") + "            )")
+			deeper := regexp.MustCompile(`(?m)^ `).ReplaceAllString(inner, "     ")
+			b.WriteString(", options=dict(\n" + deeper + "            )")
 		}
 		b.WriteString("),\n")
 	}
 	return b.String(), nil
 }
 
-// python writes a default, or the choices, as Python does.
+// python returns a default, or the choices, in Python's notation.
 func python(value any) (string, error) {
 	switch v := value.(type) {
 	case bool:
@@ -186,7 +188,8 @@ func python(value any) (string, error) {
 	}
 }
 
-// moduleDocumentation wraps the three sections of the contract, as they are written, for ansible-doc.
+// moduleDocumentation returns the three sections of the contract, unchanged, as a file for
+// ansible-doc.
 func moduleDocumentation(m schema.Module, contract string) (string, error) {
 	_, body, found := strings.Cut(contract, "\n---\n")
 	if !found {
@@ -218,7 +221,7 @@ func moduleDocumentation(m schema.Module, contract string) (string, error) {
 	return b.String(), nil
 }
 
-// rolePrefix is what the role's variables begin with.
+// rolePrefix is the beginning of each of the role's variables.
 const rolePrefix = "ptrace_scope_"
 
 type (
@@ -238,8 +241,8 @@ type (
 	}
 )
 
-// roleArgumentSpec gives the role one variable for each option. None is required: the role's own default for the state
-// is auto, and what is left out is left to the module.
+// roleArgumentSpec returns the role's variables, one for each option. None is required: the role
+// sets state to auto, and the module has defaults for the others.
 func roleArgumentSpec(options []schema.Option) (string, error) {
 	variables := make([]schema.Option, 0, len(options))
 	for _, o := range options {
@@ -258,22 +261,25 @@ func roleArgumentSpec(options []schema.Option) (string, error) {
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
 	err = encoder.Encode(map[string]map[string]entryPoint{"argument_specs": {"main": {
-		ShortDescription: "Decide how far processes may look into each other with ptrace",
-		Description:      []string{"Runs the module hardening.yama.ptrace_scope; every variable is the option of the same name."},
-		Options:          *nodes,
+		ShortDescription: "Manage the Yama ptrace scope, which limits the processes that a debugger may attach to",
+		Description: []string{
+			"Runs the module hardening.yama.ptrace_scope. Each variable is the option of the same name.",
+		},
+		Options: *nodes,
 	}}})
 	return b.String(), errors.Join(err, encoder.Close())
 }
 
-// argumentNodes renders options, and those below them.
+// argumentNodes returns options and their suboptions as YAML.
 func argumentNodes(options []schema.Option) (*yaml.Node, error) {
 	nodes := &yaml.Node{Kind: yaml.MappingNode}
 	for _, o := range options {
-		a := argument{Description: o.Description, Type: o.Type, Elements: o.Elements, Choices: o.Choices, Default: o.Default, Required: o.Required}
-		if list, ok := a.Default.([]any); ok && len(list) == 0 {
-			a.Default = nil // an empty list is what the module takes anyway
+		a := argument{
+			Type: o.Type, Elements: o.Elements, Choices: o.Choices, Default: o.Default, Required: o.Required,
 		}
-		a.Description = nil
+		if list, ok := a.Default.([]any); ok && len(list) == 0 {
+			a.Default = nil // the module's own default is an empty list, too
+		}
 		for _, paragraph := range o.Description {
 			a.Description = append(a.Description, forRole(paragraph))
 		}
@@ -296,15 +302,15 @@ func argumentNodes(options []schema.Option) (*yaml.Node, error) {
 const yamlHeader = "# SPDX-License-Identifier: GPL-3.0-or-later\n" +
 	"# Made from schema/ptrace_scope.yml by \"make generate\": change it there.\n---\n"
 
-// roleTask renders the role's one task, which hands each variable to the option of the same name.
+// roleTask returns the role's only task. It passes each variable to the option of the same name.
 func roleTask(options []schema.Option) string {
 	var b strings.Builder
 	b.WriteString(yamlHeader)
-	b.WriteString("- name: Decide how far processes may look into each other\n  hardening.yama.ptrace_scope:\n")
+	b.WriteString("- name: Manage the Yama ptrace scope\n  hardening.yama.ptrace_scope:\n")
 	for _, o := range options {
 		otherwise := " | default(omit)"
 		if o.Required {
-			otherwise = "" // the role's own defaults have it
+			otherwise = "" // defaults/main.yml of the role sets it
 		}
 		fmt.Fprintf(&b, "    %s: \"{{ %s%s%s }}\"\n", o.Name, rolePrefix, o.Name, otherwise)
 	}
@@ -312,10 +318,11 @@ func roleTask(options []schema.Option) string {
 	return b.String()
 }
 
-// semantic is Ansible's markup for an option, a value, or a return value.
+// semantic matches Ansible's markup for an option or a return value.
 var semantic = regexp.MustCompile(`\b(O|RV)\(([a-z_]+)(=[^)]*)?[^)]*\)`)
 
-// forRole points the markup of the module's options at the role's variables. Return values stay names in code font.
+// forRole replaces the names of options by those of the role's variables. Return values become
+// names in code font.
 func forRole(paragraph string) string {
 	return semantic.ReplaceAllStringFunc(paragraph, func(m string) string {
 		parts := semantic.FindStringSubmatch(m)
@@ -326,7 +333,7 @@ func forRole(paragraph string) string {
 	})
 }
 
-// optionTable renders the options for README.md.
+// optionTable returns the options as a table for README.md.
 func optionTable(options []schema.Option) string {
 	var b strings.Builder
 	b.WriteString("| option | type | default | meaning |\n|---|---|---|---|\n")
@@ -346,14 +353,15 @@ func optionTable(options []schema.Option) string {
 				standard = "–"
 			}
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Name, kind, standard, plain(strings.Join(o.Description, " ")))
+		meaning := plain(strings.Join(o.Description, " "))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.Name, kind, standard, meaning)
 	}
 	return b.String()
 }
 
 var markup = regexp.MustCompile(`\b([A-Z]+)\(([^)]*)\)`)
 
-// plain turns Ansible's markup into Markdown.
+// plain returns Ansible's markup as Markdown.
 func plain(text string) string {
 	return markup.ReplaceAllStringFunc(text, func(m string) string {
 		parts := markup.FindStringSubmatch(m)
@@ -364,7 +372,7 @@ func plain(text string) string {
 	})
 }
 
-// replaceBetween replaces what stands between two markers.
+// replaceBetween replaces the text between two markers.
 func replaceBetween(text, begin, end, with string) (string, error) {
 	before, rest, begins := strings.Cut(text, begin)
 	_, after, ends := strings.Cut(rest, end)
