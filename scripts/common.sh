@@ -1,27 +1,27 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# What every script here begins with: strictness, the project's top, its own tools first.
+# Every script sources this file. It sets strict mode, enters the top directory, and puts the project's tools first in PATH.
 set -euo pipefail
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$top"
 export PATH="$top/.venv/bin:$top/.tools:$PATH"
-# Names of the collection resolve to this checkout, whatever its directory is called.
+# Names of the collection resolve to this checkout, whatever the name of its directory.
 export ANSIBLE_COLLECTIONS_PATH="$top/.collections"
 export ANSIBLE_HOST_KEY_CHECKING=False
-# The machines of the lab have no Python; nothing of ours needs it, so nobody has to look for it.
+# The machines of the lab have no Python, and the modules need none. So warnings about its discovery say nothing here.
 export ANSIBLE_NOCOWS=1 PYTHONDONTWRITEBYTECODE=1
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*" && exit 1; }
 
-# tell_failures names each command that ends the script from then on, and where it stands.
+# tell_failures prints each command that ends the script from then on, with its file and line.
 tell_failures() {
 	set -E
 	trap 'say "failed: ${BASH_SOURCE[0]}, line $LINENO: ${BASH_COMMAND:0:200}"' ERR
 }
 
-# timed WHAT COMMAND... runs a long step, and says what it is and how long it took.
+# timed NAME COMMAND... runs a long step, and prints its name and its time.
 timed() {
 	local what=$1 start=$SECONDS
 	shift

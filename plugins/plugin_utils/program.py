@@ -256,7 +256,7 @@ class ProgramAction(ActionBase):
         if build is None:
             raise AnsibleActionFail('%s does not run on %s: there are builds for %s' % (self.module, machine, ', '.join(sorted(BUILDS))))
         if not os.path.exists(path_of(self._program, build)):
-            what, target = ('build with a plugin host', 'build-plugins') if self._program == PLUGINS else ('build', 'build')
+            what, target = ('build that runs plugins', 'build-plugins') if self._program == PLUGINS else ('build', 'build')
             raise AnsibleActionFail('%s has no %s for %s in this installation: %s is missing. In a checkout of the collection, run: make %s GOARCH=%s' % (
                 self.module, what, machine, path_of(self._program, build), target, build.split('_')[1]))
         return build

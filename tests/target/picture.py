@@ -50,7 +50,7 @@ def picture(found):
     y, out = 28, []
     rows = {(row['rtt'], row['pipelining'], row['subject']): row for row in found['tasks']}
     for rtt in sorted(set(key[0] for key in rows)):
-        title = 'Milliseconds for a host, %s, pipelining on' % ('%d ms away' % rtt if rtt else 'next door')
+        title = 'Milliseconds per host, %s, pipelining on' % ('%d ms delay' % rtt if rtt else 'no delay')
         bars = [(NAMES[s], is_ours(s), rows[rtt, True, s]['ms'], number(rows[rtt, True, s]['ms'])) for s in NAMES]
         lines, y = panel(title, bars, y)
         out += lines
@@ -63,7 +63,7 @@ def picture(found):
     return '\n'.join([
         '<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13" fill="#20242c">'
         % (WIDTH, height, WIDTH, height),
-        '<title>A task of hardening.yama beside what else could be used</title>',
+        '<title>A task of hardening.yama compared with the alternatives</title>',
         '<rect width="%d" height="%d" fill="#ffffff"/>' % (WIDTH, height)] + out + ['</svg>', ''])
 
 
@@ -81,10 +81,10 @@ def tables(found):
         return '%s / %s' % (of(False), of(True))
 
     times = table(
-        ['milliseconds for a host, pipelining off / on'] + ['%d ms away' % rtt if rtt else 'next door' for rtt in rtts],
+        ['milliseconds per host, pipelining off / on'] + ['%d ms delay' % rtt if rtt else 'no delay' for rtt in rtts],
         [[NAMES[s]] + [both(lambda p, s=s, rtt=rtt: number(rows[rtt, p, s]['ms'])) for rtt in rtts] for s in NAMES])
     costs = table(
-        ['pipelining off / on', 'commands and transfers', 'turns', 'bytes sent', 'of these with `-C`', "controller's processor, ms"],
+        ['pipelining off / on', 'commands and transfers', 'round trips', 'bytes sent', 'bytes with `-C`', "controller's CPU time, ms"],
         [[NAMES[s],
           both(lambda p, s=s: round(rows[0, p, s]['commands'])),
           both(lambda p, s=s: round(rows[0, p, s]['turns'])),
