@@ -89,9 +89,9 @@ options:
       - The action to take when another file sets the key and takes precedence over this module's drop-in.
       - With O(state=restricted) this also applies to local settings lower than O(restricted_scope) that have no effect,
         because auditors look for them. O(state=auto) respects local settings instead.
-      - V(resolve) comments out the line in a local file, and keeps a copy of the original file with the suffix
-        C(.ptrace_scope~). It never edits a file that a package owns. It masks such a file if the file sets nothing
-        else. The module fails if a setting that it cannot resolve takes precedence.
+      - V(resolve) comments out the line in a local file, and keeps a copy of the original file in
+        C(/var/lib/hardening.yama/originals). It never edits a file that a package owns. It masks such a file if the file
+        sets nothing else. The module fails if a setting that it cannot resolve takes precedence.
       - V(report) leaves these settings unchanged and warns.
       - V(fail) fails before it changes anything.
     type: str
@@ -412,7 +412,9 @@ settings:
       type: str
       sample: both
 actions:
-  description: The changes, in the order they were made. In check mode these are the changes that the module would make.
+  description:
+    - The changes, in the order they were made. In check mode these are the changes that the module would make.
+    - After a failure the list still has the changes that were undone. RV(rolled_back) has them, too.
   returned: when the host could be observed
   type: list
   elements: dict
