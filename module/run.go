@@ -173,12 +173,20 @@ func predict(ctx context.Context, m machine, desired ptrace.Desired, report *Rep
 	}
 	logPlan(hclog.FromContext(ctx), "decide", plan, true)
 	report.planned(plan, observed)
+	if err := permitted(m, plan); err != nil {
+		return err
+	}
+	report.predicted(plan)
+	return nil
+}
+
+// permitted returns an error where an action of a plan is not to be done, before any is.
+func permitted(m machine, plan ptrace.Plan) error {
 	for _, a := range plan.Actions {
 		if err := m.Permits(a); err != nil {
 			return failure(a, err)
 		}
 	}
-	report.predicted(plan)
 	return nil
 }
 
@@ -202,6 +210,9 @@ func settle(ctx context.Context, m machine, desired ptrace.Desired, report *Repo
 				return nil
 			}
 			return report.proven(prove(ctx, m, observed.Runtime))
+		}
+		if err := permitted(m, plan); err != nil {
+			return err
 		}
 		if err := apply(ctx, m, desired, plan.Actions, &observed, report); err != nil {
 			return err

@@ -143,8 +143,12 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !info.Regular() {
-			return nil, fmt.Errorf("read %s: it is %s, not a regular file, and not made by this module: remove it", h.tree.At(name), info.Kind())
+		if err := foreign(info); err != nil {
+			// In a directory of others anything can lie.
+			if untrusted := trust(h.tree, path.Dir(name)); untrusted != nil {
+				return nil, untrusted
+			}
+			return nil, fmt.Errorf("read %s: it %w, and is not made by this module: remove it", h.tree.At(name), err)
 		}
 		f, err := h.tree.Read(name, fileLimit)
 		if err != nil {
@@ -153,6 +157,17 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, error) {
 		own[name] = ptrace.OwnFile{Content: string(f.Content), Sound: f.Info.Perm() == 0o644 && f.Info.OthersCanWrite() == ""}
 	}
 	return own, nil
+}
+
+// foreign returns why a file in the place of one of ours cannot be ours. Its content may be that of any file.
+func foreign(info tree.Info) error {
+	switch {
+	case !info.Regular():
+		return errors.New("is " + info.Kind() + ", not a regular file")
+	case info.Nlink > 1:
+		return errors.New("has other names (hard links)")
+	}
+	return nil
 }
 
 // leftovers returns what a killed run left: temporary files, in each directory that a run writes to, and copies of files

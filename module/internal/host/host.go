@@ -116,9 +116,31 @@ func NewImage(c Config) (*Host, error) {
 	}
 	files := dir.Tree()
 	if info, err := files.Stat("/etc"); err != nil || !info.Dir() {
-		return nil, fmt.Errorf("open the root: %s is no tree of a system, or it is not mounted: it has no directory etc", c.Root)
+		return nil, fmt.Errorf("open the root: %s is not a directory: %s is no tree of a system, or it is not mounted", files.At("/etc"), c.Root)
+	}
+	for _, dir := range slices.Concat(sysctld.Dirs, packages.Places()) {
+		if err := trust(files, dir); err != nil {
+			return nil, fmt.Errorf("open the root: %w", err)
+		}
 	}
 	return open(files, c.Root, c)
+}
+
+// trust returns an *Untrusted where others than root can change a directory, or one above it. Package managers read and
+// write there by name.
+func trust(files *tree.Tree, dir string) error {
+	d, err := files.Trusted(dir)
+	if errors.Is(err, fs.ErrNotExist) && dir != "/" {
+		return trust(files, path.Dir(dir))
+	}
+	var untrusted *tree.Untrusted
+	if errors.As(err, &untrusted) {
+		return err
+	}
+	if err == nil {
+		_ = d.Close() // only looked at
+	}
+	return nil // what is no directory is told by who reads it
 }
 
 func open(files *tree.Tree, root string, c Config) (*Host, error) {
@@ -439,12 +461,5 @@ func (h *Host) Permits(a ptrace.Action) error {
 	case ptrace.Package, ptrace.Value:
 		return nil
 	}
-	dir, err := h.tree.Trusted(path.Dir(a.Object))
-	if errors.Is(err, fs.ErrNotExist) { // it would be made
-		dir, err = h.tree.Trusted(path.Dir(path.Dir(a.Object)))
-	}
-	if err != nil {
-		return err
-	}
-	return dir.Close()
+	return trust(h.tree, path.Dir(a.Object))
 }

@@ -201,7 +201,7 @@ func (m Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, e
 		return false, err
 	}
 	if r.stderr != "" {
-		return false, errors.New("ask dpkg whether " + file + " was changed: " + r.lastLines())
+		return false, errors.New("ask dpkg whether " + file + " was changed (it reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and .md5sums): " + r.lastLines())
 	}
 	return readUnchanged(r, file)
 }

@@ -35,6 +35,7 @@ type Manager struct {
 	root     string     // its name, for programs
 	program  string     // absolute: no PATH decides what runs as root
 	database *database
+	file     string // of the database, for messages
 	place    string // where in the tree the database lies, "" where its program knows
 	astray   bool   // the manager would look for the database elsewhere
 	memory   *memory
@@ -176,6 +177,9 @@ func Find(files *tree.Tree, root string, names []string, expected bool) (Manager
 		}
 	}
 	found.files, found.root, found.memory = files, root, &memory{}
+	if found.database != nil {
+		found.file = files.At(there[found.database])
+	}
 	if d := found.database; root != "/" && d != nil {
 		if err := found.settle(path.Dir(there[d])); err != nil {
 			return found, err
@@ -258,6 +262,17 @@ func (d *database) there(files *tree.Tree) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// Places returns the directories of all databases.
+func Places() []string {
+	var places []string
+	for _, d := range databases {
+		for _, file := range d.files {
+			places = append(places, path.Dir(file))
+		}
+	}
+	return places
 }
 
 func executable(program string) bool {
@@ -421,7 +436,11 @@ func (m Manager) Removal(ctx context.Context, name string) (removal ptrace.Remov
 		}
 	}
 	if cause := m.idle(); cause != "" {
-		removal.Cause = cause
+		if removal.Cause == "" || strings.HasSuffix(removal.Cause, cause) {
+			removal.Cause = cause
+		} else {
+			removal.Cause += "; " + cause
+		}
 	}
 	if removal.Cause != "" {
 		return removal

@@ -41,7 +41,7 @@ func TestRemoval(t *testing.T) {
 		},
 		"asked for, and sealed":                {Manager{sealed: seal, asked: asked(true, nil)}, ptrace.Removal{Asked: true, Cause: seal}},
 		"notes cannot be read":                 {Manager{asked: asked(false, broken)}, ptrace.Removal{Unknown: true, Cause: "ask why enabler is installed: it is broken"}},
-		"nor where it is sealed":               {Manager{sealed: seal, asked: asked(false, broken)}, ptrace.Removal{Unknown: true, Cause: seal}},
+		"nor where it is sealed":               {Manager{sealed: seal, asked: asked(false, broken)}, ptrace.Removal{Unknown: true, Cause: "ask why enabler is installed: it is broken; " + seal}},
 		"a manager without such notes, as apk": {Manager{removal: removal(nil, nil)}, ptrace.Removal{}},
 	} {
 		if c.m.asked != nil || c.m.removal != nil {

@@ -5,6 +5,7 @@ package packages
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -29,6 +30,9 @@ const rpmProgram = "/usr/bin/rpm"
 
 // rpmInstalled asks which of the names are installed, in the order of the names.
 func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Installed, error) {
+	if err := m.rpmCanRead(); err != nil {
+		return func() ([]Installed, error) { return nil, err }
+	}
 	k := m.keep(names)
 	if found, ok := k.answer(); ok {
 		hclog.FromContext(ctx).Debug("the rpm database is as it was when it was asked", "answer", k.file)
@@ -44,7 +48,7 @@ func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Ins
 		if err == nil && !m.ReadOnly {
 			k.write(found)
 		}
-		return found, err
+		return found, m.ofDatabase(err)
 	}
 }
 
@@ -56,7 +60,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 	}
 	owners, err := readOwners(r, files)
 	if !errors.Is(err, errOwners) {
-		return owners, err
+		return owners, m.ofDatabase(err)
 	}
 	owners = map[string]string{}
 	for _, file := range files {
@@ -67,7 +71,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 		r.stdout, _, _ = strings.Cut(r.stdout, "\n") // the first of them will do
 		one, err := readOwners(r, []string{file})
 		if err != nil {
-			return nil, err
+			return nil, m.ofDatabase(err)
 		}
 		maps.Copy(owners, one)
 	}
@@ -80,7 +84,27 @@ func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, er
 	if err != nil {
 		return false, err
 	}
-	return readUnchanged(r, file)
+	unchanged, err := readUnchanged(r, file)
+	return unchanged, m.ofDatabase(err)
+}
+
+// rpmCanRead returns an error where a file of rpm's configuration is one that rpm would wait for, or read without end.
+func (m Manager) rpmCanRead() error {
+	for _, file := range decisive {
+		info, err := m.files.Stat(file)
+		if err == nil && !info.Regular() && !info.Dir() && !info.Null() {
+			return fmt.Errorf("ask the rpm database: %s is %s, which rpm cannot read: remove it", m.under(file), info.Kind())
+		}
+	}
+	return nil
+}
+
+// ofDatabase returns an error of the rpm database with its place, and that of the configuration.
+func (m Manager) ofDatabase(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w (database: %s, configuration: %s)", err, m.file, m.under(decisive[1]))
 }
 
 // isa is what rpm puts behind a package's name where the architecture matters.
@@ -109,7 +133,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 			return nil, err
 		}
 		if provider, err = readRequirers(r, provider, requirers); err != nil {
-			return nil, err
+			return nil, m.ofDatabase(err)
 		}
 	}
 	for _, who := range requirers {

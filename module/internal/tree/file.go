@@ -22,6 +22,11 @@ func (i Info) Link() bool    { return i.Mode&unix.S_IFMT == unix.S_IFLNK } //nol
 // Socket tells whether it is a socket, which nobody can open.
 func (i Info) Socket() bool { return i.Mode&unix.S_IFMT == unix.S_IFSOCK }
 
+// Null tells whether it is /dev/null: null(4).
+func (i Info) Null() bool {
+	return i.Mode&unix.S_IFMT == unix.S_IFCHR && i.Rdev == unix.Mkdev(1, 3)
+}
+
 // Perm returns the permission bits.
 func (i Info) Perm() uint32 { return i.Mode & 0o777 }
 
