@@ -240,11 +240,15 @@ func (t *Tree) Read(name string, limit int64) (File, error) {
 		return File{}, t.failed("open", name, err)
 	}
 	defer w.restart()
+	place := w.at(base)
 	content, info, err := read(w.fd(), base, limit)
 	if err != nil {
+		if place != name {
+			name += " (" + t.At(place) + ")" // both names: the one that was asked for, and the one to look at
+		}
 		return File{}, t.failed("read", name, err)
 	}
-	return File{Path: w.at(base), Content: content, Info: info}, nil
+	return File{Path: place, Content: content, Info: info}, nil
 }
 
 // Open opens a regular file to read it, links followed, for a use that needs the descriptor.
