@@ -121,11 +121,15 @@ func (d *Driver) Installed(ctx context.Context, names []string) ([]port.Package,
 	if err != nil {
 		return nil, err
 	}
+	versions := make(map[string]string, len(found))
+	for _, p := range found {
+		versions[p.Name] = p.Version
+	}
 	ordered := make([]port.Package, 0, len(found))
-	for i, name := range names {
-		at := slices.IndexFunc(found, func(p port.Package) bool { return p.Name == name })
-		if at >= 0 && slices.Index(names, name) == i { // a name may have been asked for twice
-			ordered = append(ordered, found[at])
+	for _, name := range names {
+		if version, ok := versions[name]; ok {
+			ordered = append(ordered, port.Package{Name: name, Version: version})
+			delete(versions, name) // a name may have been asked for twice
 		}
 	}
 	return ordered, nil
@@ -211,7 +215,7 @@ func (d *Driver) Remove(ctx context.Context, name string) error {
 	return d.transact(ctx, name, false, port.Manager.Remove)
 }
 
-// attempts is how often a transaction is tried that fails in a way that passes (see passes).
+// attempts is how often a transaction is tried that fails in a way that may pass.
 const attempts = 2
 
 // transact installs or removes a package. It is done when the database says so, whatever the manager says.
@@ -246,20 +250,22 @@ func (d *Driver) transact(ctx context.Context, name string, want bool, do func(p
 
 // notDone says that a manager reports success and its database says otherwise.
 func (d *Driver) notDone(name string, want bool) error {
-	did := map[bool]string{true: "installed", false: "removed"}[want]
-	words := ""
-	if m, ok := d.manager.(interface{ LastLines() string }); ok {
-		words = ": " + m.LastLines()
+	text := d.title() + " reports success, but its database says that " + name
+	if want {
+		text += " is not installed"
+	} else {
+		text += " is still installed"
 	}
-	return fmt.Errorf("%s reports success, but its database says that %s is not %s%s", d.title(), name, did, words)
+	if m, ok := d.manager.(interface{ LastLines() string }); ok {
+		text += ": " + m.LastLines()
+	}
+	return errors.New(text)
 }
 
-// passes reports whether a failure may pass: another process can take the database between our look at its lock and the
-// manager's, and not every manager says that this is why it failed. Such an error has the method Temporary, as those of
-// package net.
+// passes reports whether a failure may pass, which an error says by its method MayPass.
 func passes(err error) bool {
-	var temporary interface{ Temporary() bool }
-	return errors.As(err, &temporary) && temporary.Temporary()
+	var passing interface{ MayPass() bool }
+	return errors.As(err, &passing) && passing.MayPass()
 }
 
 // interval is how long to wait before the manager is asked again.

@@ -28,12 +28,15 @@ var apk = Manager{
 }
 
 var apkDatabase = database{
-	files: []string{apkInstalledFiles[0], apkInstalledFiles[1]}, program: apkProgram, rootOptions: rootOption,
+	files: []string{apk3Installed, apk2Installed}, program: apkProgram, rootOptions: rootOption,
 	installed: (*Manager).apkInstalled, owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged, requirers: (*Manager).apkRequirers,
 }
 
-// apkInstalledFiles is where the database may lie: it moved with apk 3.
-var apkInstalledFiles = [2]string{"/usr/lib/apk/db/installed", "/lib/apk/db/installed"}
+// The database's file: it moved with apk 3.
+const (
+	apk3Installed = "/usr/lib/apk/db/installed"
+	apk2Installed = "/lib/apk/db/installed"
+)
 
 const apkProgram = "/sbin/apk"
 
@@ -129,9 +132,9 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 }
 
 func (m *Manager) apkPackages() ([]apkPackage, error) {
-	content, err := m.readFile(apkInstalledFiles[0])
+	content, err := m.readFile(apk3Installed)
 	if errors.Is(err, fs.ErrNotExist) {
-		content, err = m.readFile(apkInstalledFiles[1])
+		content, err = m.readFile(apk2Installed)
 	}
 	if err != nil {
 		return nil, err

@@ -17,19 +17,18 @@ import (
 var apt = Manager{
 	Name: "apt", program: "/usr/bin/apt-get", database: &dpkgDatabase,
 	simulate: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, parse: readAPT, checkLists: (*Manager).aptComplete,
-	removal:       (*Manager).aptRemoval,
-	asDependency:  []string{"--mark-auto"},
-	install:       append([]string{"install", "--no-install-recommends", "--no-remove"}, aptUnattended...),
-	remove:        append([]string{"remove", "--no-auto-remove"}, aptUnattended...),
+	removal:      (*Manager).aptRemoval,
+	asDependency: []string{"--mark-auto"},
+	install:      []string{"install", "--no-install-recommends", "--no-remove"},
+	remove:       []string{"remove", "--no-auto-remove"},
+	// No one answers, a conffile stays as it is, and what apt starts stays in its process group.
+	transactionOptions: []string{
+		"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Use-Pty=false",
+	},
 	userInstalled: (*Manager).aptUserInstalled,
 	busy: func(r process.Result) bool {
 		return r.Code == 100 && (strings.Contains(r.Stderr, "Could not get lock") || strings.Contains(r.Stderr, "Unable to acquire the dpkg frontend lock"))
 	},
-}
-
-// aptUnattended: nobody answers, a conffile stays as it is, and what apt starts stays in its process group.
-var aptUnattended = []string{
-	"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Use-Pty=false",
 }
 
 // readAPT returns the names of all packages that a simulated transaction would touch: a line each, which begins with what

@@ -51,7 +51,7 @@ func (m *Manager) startWithReadOnlyProc(start func(*syscall.Credential) error) e
 		return err
 	}
 	if _, err := m.files.Stat("/proc/sys"); err == nil {
-		return fmt.Errorf("keep what runs in the tree from the kernel of this host: %w: unmount %s first", err, m.under("/proc"))
+		return fmt.Errorf("%w: unmount %s first", err, m.under("/proc"))
 	}
 	return start(nil) // the tree has no /proc, and without CAP_SYS_ADMIN a scriptlet cannot mount one
 }

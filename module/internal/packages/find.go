@@ -66,8 +66,8 @@ func choose(s sight, names []string, expected bool) (found *Manager, dir string,
 		if m := row(name); m != nil && s.executable(m.program) && usable(m.database) {
 			chosen = *m
 			// dnf5 has also taken the name of dnf.
-			if successor := row(dnf5.Name); s.sameProgram(m.program, successor.program) {
-				chosen = *successor
+			if s.sameProgram(m.program, dnf5.program) {
+				chosen = dnf5
 			}
 			break
 		}

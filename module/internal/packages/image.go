@@ -55,7 +55,7 @@ func (m *Manager) databaseElsewhere() string {
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), findPatience, driver.Overdue{After: findPatience})
 	defer cancel()
-	c := process.Command{Program: m.database.program, Args: m.database.printDBDir, Environment: environment, Starter: process.Here}
+	c := &process.Command{Program: m.database.program, Args: m.database.printDBDir, Environment: environment, Starter: process.Here}
 	r, err := c.Run(ctx)
 	if err != nil {
 		return fmt.Sprintf("where %s of this host has its package database is not known: %v", m.Name, err)

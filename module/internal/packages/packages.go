@@ -51,8 +51,8 @@ type Manager struct {
 	checkLists func(*Manager, context.Context) error
 	// removal returns the other packages that a removal would remove.
 	removal func(*Manager, context.Context, string) ([]string, error)
-	// install and remove are the arguments for a transaction.
-	install, remove []string
+	// install and remove are the arguments for a transaction, and transactionOptions are appended to both.
+	install, remove, transactionOptions []string
 	// asDependency are options for install that record that the user did not install the package. Where there are none,
 	// markDependency are the arguments that record it afterwards.
 	asDependency, markDependency []string
@@ -108,24 +108,24 @@ func (m *memory) transacted(r process.Result) {
 
 // managers are all that can be driven, and databases all that can be read, whichever manager fills them.
 var (
-	managers  = []Manager{dnf5, dnf, zypper, apt, pacman, apk}
+	managers  = []*Manager{&dnf5, &dnf, &zypper, &apt, &pacman, &apk}
 	databases = []*database{&dpkgDatabase, &rpmDatabase, &alpmDatabase, &apkDatabase}
 )
 
 // Names returns the names of all managers.
 func Names() []string {
 	names := make([]string, 0, len(managers))
-	for i := range managers {
-		names = append(names, managers[i].Name)
+	for _, m := range managers {
+		names = append(names, m.Name)
 	}
 	return names
 }
 
 // row returns a manager's row of the table, nil where it has none.
 func row(name string) *Manager {
-	for i := range managers {
-		if managers[i].Name == name {
-			return &managers[i]
+	for _, m := range managers {
+		if m.Name == name {
+			return m
 		}
 	}
 	return nil
@@ -157,8 +157,15 @@ func (m *Manager) Installed(ctx context.Context, names []string) ([]port.Package
 	return m.database.installed(m, ctx, names)
 }
 
-// Owners implements port.Manager.
+// Owners implements port.Manager. A file that is not there has no owner; rpm calls that an error.
 func (m *Manager) Owners(ctx context.Context, files []string) ([]port.Owner, error) {
+	files = slices.DeleteFunc(slices.Clone(files), func(file string) bool {
+		_, err := m.files.Stat(file)
+		return tree.Nobody(err)
+	})
+	if len(files) == 0 {
+		return nil, nil
+	}
 	found, err := m.database.owners(m, ctx, files)
 	if err != nil {
 		return nil, err
@@ -288,6 +295,7 @@ func (m *Manager) transact(ctx context.Context, args []string, name string) erro
 			return err
 		}
 	}
+	args = slices.Concat(args, m.transactionOptions)
 	r, err := m.run(ctx, false, args, name)
 	m.memory.transacted(r)
 	if err == nil && r.Code != 0 && !slices.Contains(m.successCodes, r.Code) {
@@ -301,9 +309,9 @@ type exitError string
 
 func (e exitError) Error() string { return string(e) }
 
-// Temporary is always true: another process can take the database between our look at its lock and the manager's, and not
+// MayPass is always true: another process can take the database between our look at its lock and the manager's, and not
 // every manager says that this is why it failed.
-func (e exitError) Temporary() bool { return true }
+func (e exitError) MayPass() bool { return true }
 
 // busyError says who uses the manager, or its database.
 type busyError string
@@ -331,7 +339,7 @@ func (m *Manager) run(ctx context.Context, throwaway bool, args []string, name s
 			}
 		}
 	}
-	c := process.Command{
+	c := &process.Command{
 		Program: m.program, Args: slices.Concat(m.rootArgs(m.rootOptions), args, []string{name}), Environment: environment, Starter: m.starter(throwaway),
 	}
 	r, err := c.Run(ctx)
@@ -360,7 +368,7 @@ var rootOption = []string{"--root="}
 
 // query asks a program that only reads the database.
 func (m *Manager) query(ctx context.Context, program string, args ...string) (process.Result, error) {
-	c := process.Command{
+	c := &process.Command{
 		Program: program, Args: slices.Concat(m.rootArgs(m.database.rootOptions), m.dbDirArgs(), args), Environment: queryEnvironment,
 		Starter: m.queryStarter,
 	}

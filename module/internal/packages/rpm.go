@@ -130,7 +130,7 @@ func (m *Manager) rpmRemoval(ctx context.Context, name string) ([]string, error)
 // checkRPMLock returns an error that wraps port.ErrBusy while another process holds rpm's transaction lock. dnf5 would fail at
 // once, without saying why.
 func (m *Manager) checkRPMLock(ctx context.Context) error {
-	c := process.Command{
+	c := &process.Command{
 		Program: m.database.program, Args: append(m.dbDirArgs(), "--eval", "%{_rpmlock_path}"), Environment: environment, Starter: process.Here,
 	}
 	r, err := c.Run(ctx)

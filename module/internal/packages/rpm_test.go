@@ -28,10 +28,10 @@ case " $*" in
 esac
 `, dir, place)
 	check(t, os.WriteFile(dir+"/rpm", []byte(script), 0o700))
-	before, dnf5Before := rpmDatabase.program, managers[0]
+	before, dnf5Before := rpmDatabase.program, dnf5
 	rpmDatabase.program = dir + "/rpm"
-	managers[0].program = dir + "/rpm"
-	t.Cleanup(func() { rpmDatabase.program, managers[0] = before, dnf5Before })
+	dnf5.program = dir + "/rpm"
+	t.Cleanup(func() { rpmDatabase.program, dnf5 = before, dnf5Before })
 	return func() string {
 		content, err := os.ReadFile(dir + "/said")
 		if err != nil && !os.IsNotExist(err) {
@@ -63,6 +63,8 @@ func TestTreeOfAnother(t *testing.T) {
 			root := t.TempDir()
 			check(t, os.MkdirAll(root+c.tree, 0o755))
 			write(t, root+c.tree+"/rpmdb.sqlite", "database")
+			check(t, os.MkdirAll(root+"/etc", 0o755))
+			write(t, root+"/etc/a", "")
 			if c.link != "" {
 				check(t, os.MkdirAll(filepath.Dir(root+c.link), 0o755))
 				check(t, os.Symlink("../.."+c.tree, root+c.link))
@@ -139,15 +141,15 @@ func TestSuccessor(t *testing.T) {
 	root := t.TempDir()
 	check(t, os.MkdirAll(root+"/var/lib/rpm", 0o755))
 	write(t, root+"/var/lib/rpm/rpmdb.sqlite", "database")
-	before := managers[1]
-	t.Cleanup(func() { managers[1] = before })
-	managers[1].program = t.TempDir() + "/dnf"
-	check(t, os.WriteFile(managers[1].program, nil, 0o700))
+	before := dnf
+	t.Cleanup(func() { dnf = before })
+	dnf.program = t.TempDir() + "/dnf"
+	check(t, os.WriteFile(dnf.program, nil, 0o700))
 	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
 		t.Errorf("%s, %v", m.Name, err)
 	}
-	check(t, os.Remove(managers[1].program))
-	check(t, os.Symlink(managers[0].program, managers[1].program))
+	check(t, os.Remove(dnf.program))
+	check(t, os.Symlink(dnf5.program, dnf.program))
 	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
 		t.Errorf("%s, %v", m.Name, err)
 	}

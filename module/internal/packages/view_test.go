@@ -18,7 +18,7 @@ import (
 // shell runs a script as a manager is run that changes the tree.
 func (m *Manager) shell(t *testing.T, script string) (process.Result, error) {
 	t.Helper()
-	c := process.Command{Program: "/bin/sh", Args: []string{"-c", script, "sh", m.root}, Environment: environment, Starter: m.starter(false)}
+	c := &process.Command{Program: "/bin/sh", Args: []string{"-c", script, "sh", m.root}, Environment: environment, Starter: m.starter(false)}
 	return c.Run(t.Context())
 }
 

@@ -19,7 +19,8 @@ func run(ctx context.Context, deadline time.Duration, program string, args ...st
 	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("gave no answer within %s", deadline))
 	defer cancel()
 	environment := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
-	return Command{Program: program, Args: args, Environment: environment, Starter: Here}.Run(ctx)
+	c := Command{Program: program, Args: args, Environment: environment, Starter: Here}
+	return c.Run(ctx)
 }
 
 // TestStarter: the starter decides whether a program is started, and an error of its own is that of the run.

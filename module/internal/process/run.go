@@ -50,10 +50,10 @@ type Command struct {
 
 // Run runs a program to its end. An exit code other than 0 is not an error. It is an error if the program cannot be started, is
 // ended by a signal, or has not ended when the context has: the error then says so with the context's cause.
-func (c Command) Run(ctx context.Context) (Result, error) { return c.Start()(ctx) }
+func (c *Command) Run(ctx context.Context) (Result, error) { return c.Start()(ctx) }
 
 // Start starts a program as Run does, and returns a function that waits for its end. It must be called.
-func (c Command) Start() (wait func(context.Context) (Result, error)) {
+func (c *Command) Start() (wait func(context.Context) (Result, error)) {
 	var p *child
 	err := c.Starter(func(user *syscall.Credential) (err error) {
 		p, err = start(c.Program, c.Args, c.Environment, user)

@@ -17,21 +17,21 @@ import (
 // Mounts is a thread with mounts of its own. It is made at the first call of Do, and serves until Close.
 type Mounts struct {
 	enter    func() error // changes the thread's mounts
+	purpose  string       // what they are for, in an error
 	first    sync.Once
 	requests chan func(error)
 	closed   chan struct{}
 	last     sync.Once
-	problem  func(error) error // says what could not be done without the mounts
 }
 
 // ErrNoMounts says that this process may not have mounts of its own.
 var ErrNoMounts = errors.New("it can have no mounts of its own")
 
-// Hint says what to do about ErrNoMounts.
+// Hint says what to do where there is no throw-away view.
 const Hint = "this takes CAP_SYS_ADMIN, which a container seldom has, and overlayfs (modprobe overlay)"
 
-func newMounts(enter func() error, problem func(error) error) *Mounts {
-	return &Mounts{enter: enter, problem: problem, requests: make(chan func(error)), closed: make(chan struct{})}
+func newMounts(purpose string, enter func() error) *Mounts {
+	return &Mounts{enter: enter, purpose: purpose, requests: make(chan func(error)), closed: make(chan struct{})}
 }
 
 // Throwaway returns a view of the host, and of the tree below root, in which written files go to memory and are gone with
@@ -41,21 +41,25 @@ func Throwaway(root string, needed []string) *Mounts {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	return newMounts(func() error { return enterThrowaway(root, needed) }, func(err error) error {
-		return fmt.Errorf("ask the package manager without writing to the host: %w: %s", err, Hint)
+	return newMounts("ask the package manager without writing to the host", func() error {
+		err := enterThrowaway(root, needed)
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, Hint)
+		}
+		return err
 	})
 }
 
 // ReadOnlyProc returns a view of the host in which the directory is a /proc that cannot be written to. What runs there can
 // neither set what the kernel of this host holds, nor mount another /proc.
 func ReadOnlyProc(directory string) *Mounts {
-	return newMounts(func() error {
+	return newMounts("keep what runs in the tree from the kernel of this host", func() error {
 		if err := unshareMounts(); err != nil {
 			return err
 		}
 		_ = syscall.Mkdir(directory, 0o555) // most trees have it
 		return bindReadOnly("/proc", directory)
-	}, func(err error) error { return err })
+	})
 }
 
 // Do calls f, which starts a program, on the thread. A nil *Mounts calls it on the present one.
@@ -68,7 +72,7 @@ func (m *Mounts) Do(f func() error) (err error) {
 	request := func(problem error) {
 		defer close(done)
 		if problem != nil {
-			err = m.problem(fmt.Errorf("%w: %w", ErrNoMounts, problem))
+			err = fmt.Errorf("%s: %w: %w", m.purpose, ErrNoMounts, problem)
 			return
 		}
 		err = f()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -123,5 +124,94 @@ func TestViewOfMounts(t *testing.T) {
 	})
 	if _, err := os.Stat(root + "/etc/new"); err == nil {
 		t.Error("what was written in the view is on the host")
+	}
+}
+
+// TestPlanLayers: which layers a view has, of which mounts, and in which order.
+func TestPlanLayers(t *testing.T) {
+	host := len(written)
+	for name, c := range map[string]struct {
+		root   string
+		needed []string
+		mounts []mount
+		want   []string // of the layers that are not a tree of the host's own
+	}{
+		"the host alone": {root: "/", mounts: []mount{{"/", "ext4"}, {"/home", "xfs"}, {"/proc", "proc"}}},
+		"mounts below a tree": {root: "/", mounts: []mount{{"/var/lib/rpm", "xfs"}, {"/var/lib/rpm/deep", "tmpfs"}, {"/run/lock", "tmpfs"}},
+			want: []string{"/run/lock nested", "/var/lib/rpm nested", "/var/lib/rpm/deep nested"}},
+		"of a network or the kernel": {root: "/", mounts: []mount{{"/var/lib/nfs", "nfs4"}, {"/run/user/0/gvfs", "fuse.gvfsd"}, {"/var/lib/b", "binfmt_misc"}}},
+		"but what is needed": {root: "/", needed: []string{"/var/lib/rpm/rpmdb.sqlite"}, mounts: []mount{{"/var/lib/rpm", "nfs4"}, {"/var/lib/other", "nfs4"}},
+			want: []string{"/var/lib/rpm nested required"}},
+		"mounted twice": {root: "/", mounts: []mount{{"/run/lock", "tmpfs"}, {"/run/lock", "tmpfs"}}, want: []string{"/run/lock nested"}},
+		"a tree of an image": {root: "/srv/image", needed: []string{"/var/lib/rpm/rpmdb.sqlite"},
+			mounts: []mount{{"/srv/image/var/lib/rpm", "xfs"}, {"/srv/image/home", "xfs"}},
+			want: []string{"/srv/image/etc tree required", "/srv/image/root tree required", "/srv/image/run tree required",
+				"/srv/image/usr/lib/sysimage tree required", "/srv/image/usr/share/rpm tree required", "/srv/image/var/cache tree required",
+				"/srv/image/var/lib nested tree required", "/srv/image/var/lib/rpm nested required", "/srv/image/var/log tree required",
+				"/srv/image/var/tmp tree required"}},
+	} {
+		layers := planLayers(c.root, c.needed, c.mounts)
+		var got []string
+		own := 0
+		for _, l := range layers {
+			if l.writable {
+				own++
+				continue
+			}
+			text := l.target
+			for _, word := range []struct {
+				is   bool
+				word string
+			}{{l.nested, " nested"}, {l.tree, " tree"}, {l.required, " required"}} {
+				if word.is {
+					text += word.word
+				}
+			}
+			got = append(got, text)
+		}
+		if !slices.Equal(got, c.want) || own != host {
+			t.Errorf("%s: %d of the host, and %q", name, own, got)
+		}
+		if !slices.IsSortedFunc(layers, func(a, b layer) int { return strings.Compare(a.target, b.target) }) {
+			t.Errorf("%s: an inner layer comes before the outer one", name)
+		}
+	}
+}
+
+// TestChooseScratch: the file system in memory does not hide the tree.
+func TestChooseScratch(t *testing.T) {
+	for root, want := range map[string]string{"/": "/tmp", "/tmp/image": "/mnt", "/mnt": "/tmp", "/tmpfs": "/tmp"} {
+		if got, err := chooseScratch(root, func(string) bool { return true }); err != nil || got != want {
+			t.Errorf("%s: %s, %v", root, got, err)
+		}
+	}
+	if _, err := chooseScratch("/tmp/image", func(dir string) bool { return dir == "/tmp" }); err == nil {
+		t.Error("the tree is hidden")
+	}
+}
+
+// TestClose: after Close, a view starts nothing, and a nil one starts all it is given.
+func TestClose(t *testing.T) {
+	ran := 0
+	run := func() error { ran++; return nil }
+	m := newMounts("test", func() error { return nil })
+	if err := m.Do(run); err != nil {
+		t.Error(err)
+	}
+	m.Close()
+	m.Close()
+	if err := m.Do(run); err == nil || ran != 1 {
+		t.Errorf("it ran: %v", err)
+	}
+	m = nil
+	if err := m.Do(run); err != nil || ran != 2 {
+		t.Error(err)
+	}
+	m.Close()
+	refused := errors.New("refused")
+	m = newMounts("test", func() error { return refused })
+	defer m.Close()
+	if err := m.Do(run); !errors.Is(err, ErrNoMounts) || !errors.Is(err, refused) || ran != 2 {
+		t.Error(err)
 	}
 }
