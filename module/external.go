@@ -18,17 +18,17 @@ import (
 type external struct {
 	// file is its program's absolute path, sum the SHA-256 that it must have.
 	file, sum   string
-	readOnly    bool
+	checkMode   bool
 	lockTimeout time.Duration
 }
 
 // externalFrom returns what starts the package manager that backend_plugin names, nil where it names none.
-func externalFrom(ctx context.Context, v ansible.Values, readOnly bool) (func(root string) (host.PackageManager, error), error) {
+func externalFrom(ctx context.Context, v ansible.Values, checkMode bool) (func(root string) (host.PackageManager, error), error) {
 	given, ok := v["backend_plugin"].(ansible.Values)
 	if !ok {
 		return nil, nil //nolint:nilnil // none is an answer here, and not an error
 	}
-	e := external{readOnly: readOnly}
+	e := external{checkMode: checkMode}
 	e.file, _ = given["path"].(string)
 	e.sum, _ = given["sha256"].(string)
 	e.sum = strings.ToLower(e.sum)

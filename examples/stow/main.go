@@ -25,9 +25,9 @@ const program = "/usr/bin/stow"
 
 // stow is the packages of a tree.
 type stow struct {
-	target string // what the links are in, for instance /usr/local
-	dir    string // what they lead to
-	sealed string
+	target   string // what the links are in, for instance /usr/local
+	dir      string // what they lead to
+	readOnly string // why nothing can be linked here
 }
 
 // open looks at the directory once: without one, or with one that others can write to, there is nothing to say about packages.
@@ -43,13 +43,13 @@ func open(host plugin.Host) (plugin.Manager, error) {
 		return nil, fmt.Errorf("look for packages: %s must be a directory that only root can write to: chmod go-w it", s.dir)
 	}
 	if _, err := os.Stat(program); err != nil {
-		s.sealed = "GNU Stow is not here: " + err.Error()
+		s.readOnly = "GNU Stow is not here: " + err.Error()
 	}
 	return s, nil
 }
 
 func (s *stow) Describe() plugin.Description {
-	return plugin.Description{Name: "stow", Sealed: s.sealed}
+	return plugin.Description{Name: "stow", ReadOnly: s.readOnly}
 }
 
 // split tells name and version of gdb-14.2: the version begins with a digit.

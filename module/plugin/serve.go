@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 
 	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/plugin/port"
 )
 
 // Serve is the whole of a plugin's main. It calls open once, answers, and does not return.
@@ -124,7 +125,7 @@ func (s *service) Remove(q wire.Question, a *wire.Answer) error {
 
 func (s *service) change(q wire.Question, a *wire.Answer, do func(Manager, context.Context, string) error) error {
 	return s.about(q, a, func(ctx context.Context, name string) error {
-		if s.host.ReadOnly {
+		if s.host.CheckMode {
 			return errors.New("nothing may be written in check mode")
 		}
 		return do(s.manager, ctx, name)
@@ -176,7 +177,7 @@ func (s *service) answer(q wire.Question, a *wire.Answer, ask func(context.Conte
 // checked refuses what no package manager should ever see on a command line, and what no path is either.
 func checked(names []string) error {
 	for _, name := range names {
-		if !wire.IsName(name) && !wire.IsPath(name) {
+		if !port.IsName(name) && !port.IsPath(name) {
 			return fmt.Errorf("%q is neither the name of a package nor an absolute path", name)
 		}
 	}

@@ -8,17 +8,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
 	"strings"
 	"time"
 
+	"hardening.yama/module/internal/async"
+	"hardening.yama/module/internal/driver"
 	"hardening.yama/module/internal/packages"
 	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/internal/sysctld"
 	"hardening.yama/module/internal/tree"
+	"hardening.yama/module/plugin/port"
 	"hardening.yama/schema"
 )
 
@@ -32,7 +34,9 @@ type Host struct {
 	catalog schema.Catalog
 	distro  schema.Distribution
 	manager PackageManager
-	loaders sysctld.Loaders
+	// external: the package manager is the site's own.
+	external bool
+	loaders  sysctld.Loaders
 	// unread are files that this user may not read, which is an answer only where nothing will be changed.
 	unread   []string
 	readOnly bool
@@ -47,29 +51,30 @@ type Host struct {
 	made, copied []string
 }
 
-// PackageManager is what a host needs of its package manager, and of the database of what is installed. A question without
-// an answer is an error, or told as the cause in an Offer or a Removal; absent is another answer.
+// PackageManager is what a host needs of its package manager, and of the database of installed packages: a *driver.Driver. A
+// question without an answer is an error, or the cause in an Offer or a Removal; absent is another answer.
 type PackageManager interface {
-	// String returns the manager's name, ptrace.None where packages are left alone.
-	String() string
-	// Sealed says why no package can be changed here, "" where they can.
-	Sealed() string
-	// Knows tells whether there is a database of what is installed, though packages may be left alone.
-	Knows() bool
-	// AskInstalled asks which of the names are installed. The answer, which is waited for, has them in their order.
-	AskInstalled(ctx context.Context, names []string) (answer func() ([]packages.Installed, error))
-	// Owners returns the package of each of the files that has one, changed or not.
-	Owners(ctx context.Context, files []string) (map[string]string, error)
-	// Unchanged tells whether a package's file has the content that it came with.
-	Unchanged(ctx context.Context, owner, file string) (bool, error)
-	// Requirers returns for each of the packages the installed ones that require it, and those that require those.
+	// Name returns the manager's name, ptrace.None where packages are left alone.
+	Name() string
+	// ReadOnly says why no package can be changed here, "" where they can.
+	ReadOnly() string
+	// HasDatabase reports whether there is a database of installed packages. It can be there without a manager.
+	HasDatabase() bool
+	// StartInstalled asks which of the names are installed, and returns a function that waits for the answer.
+	StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error))
+	// Owners returns the package of each of the files that has one, by the file.
+	Owners(ctx context.Context, files []string) (map[string]port.Owner, error)
+	// Requirers returns for each of the packages the installed ones that require it, directly or not.
 	Requirers(ctx context.Context, names []string) (map[string][]string, error)
-	// Offer tells what the repositories offer under any of the names, the first that they do.
+	// Offer returns what the repositories offer under any of the names, the first one that they do.
 	Offer(ctx context.Context, names []string) ptrace.Offer
-	// Removal tells what removing a package would take along.
+	// Removal returns what removing a package would also remove.
 	Removal(ctx context.Context, name string) ptrace.Removal
 	Install(ctx context.Context, name string) error
 	Remove(ctx context.Context, name string) error
+	// Err returns why the manager is asked nothing more, nil while it behaves.
+	Err() error
+	Close() error
 }
 
 // Config is what a host needs to be told.
@@ -84,7 +89,7 @@ type Config struct {
 	Root string
 	// Backend is the name of the package manager to use, "" for the distribution's own.
 	Backend string
-	// External starts a package manager that is none of ours for the tree below a root; nil for one of ours.
+	// External starts a package manager of the site's own for the tree below a root; nil for a built-in one.
 	External func(root string) (PackageManager, error)
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
@@ -159,13 +164,13 @@ func open(files *tree.Tree, root string, c Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	manager.ReadOnly, manager.LockTimeout = c.ReadOnly, c.LockTimeout
-	h.manager = manager
+	manager.CheckMode = c.ReadOnly
+	h.manager = driver.New(manager, driver.Config{CheckMode: c.ReadOnly, LockTimeout: c.LockTimeout})
 	return h, nil
 }
 
 // findManager finds the package manager: the distribution's, or the one that was asked for.
-func (h *Host) findManager(backend string) (packages.Manager, error) {
+func (h *Host) findManager(backend string) (*packages.Manager, error) {
 	if backend == "" {
 		return packages.Find(h.tree, h.root, h.distro.Managers, h.root == "/" && h.distro.Name != "")
 	}
@@ -185,17 +190,16 @@ func (h *Host) use(external func(root string) (PackageManager, error)) error {
 		h.distro.Enablers, h.distro.DropIns = h.catalog.Unknown.Enablers, h.catalog.Unknown.DropIns
 	}
 	manager, err := external(h.root)
-	h.manager = manager
+	h.manager, h.external = manager, true
 	return err
 }
 
 // Close ends what was started for the host.
 func (h *Host) Close() error {
-	var err error
-	if closer, ok := h.manager.(io.Closer); ok {
-		err = closer.Close()
+	if h.manager == nil { // it could not be started
+		return h.tree.Close()
 	}
-	return errors.Join(err, h.tree.Close())
+	return errors.Join(h.manager.Close(), h.tree.Close())
 }
 
 // osRelease reads os-release(5). A host without one is of no known distribution.
@@ -228,9 +232,9 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	var err error
 	// The package database answers while the files are read.
 	names, programs := h.catalog.Names()
-	found := h.manager.AskInstalled(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
+	found := h.manager.StartInstalled(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
 	if h.explain {
-		h.requirers = packages.Ask(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
+		h.requirers = async.Start(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
 		return o, err
@@ -266,7 +270,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		o.KernelDefault = &scope
 	}
 	o.Enabler = ptrace.Enabler{
-		Manager: h.manager.String(), Sealed: h.manager.Sealed(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
+		Manager: h.manager.Name(), Sealed: h.manager.ReadOnly(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
 	handBuilt, err := h.handBuilt(programs)
 	if err != nil {
@@ -289,7 +293,7 @@ var configured = []string{
 
 // repositories tells when that was last changed. What a manager of the site's own has is not known.
 func (h *Host) repositories() string {
-	if _, ours := h.manager.(packages.Manager); !ours {
+	if h.external {
 		return ""
 	}
 	var last time.Time
@@ -315,7 +319,7 @@ func (h *Host) repositories() string {
 }
 
 // classify tells the enabler, debuggers and tracers among the installed packages.
-func (h *Host) classify(installed []packages.Installed, names []string, o *ptrace.Observed) {
+func (h *Host) classify(installed []port.Package, names []string, o *ptrace.Observed) {
 	for _, p := range installed {
 		switch {
 		case slices.Contains(h.distro.Enablers, p.Name):
@@ -334,7 +338,7 @@ func (h *Host) classify(installed []packages.Installed, names []string, o *ptrac
 func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
 	var found []ptrace.Debugger
 	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
-	if !h.manager.Knows() {
+	if !h.manager.HasDatabase() {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
 	for _, dir := range dirs {
@@ -384,20 +388,15 @@ func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	h.owners = owners
+	h.owners = map[string]string{}
 	for file, owner := range owners {
-		if sysctld.Vendors(file) {
-			continue
-		}
-		if unchanged, err := h.manager.Unchanged(ctx, owner, file); err != nil {
-			return nil, err
-		} else if !unchanged {
-			delete(owners, file)
+		if !owner.Changed || sysctld.Vendors(file) {
+			h.owners[file] = owner.Package
 		}
 	}
 	packaged := map[string]string{}
 	for name, target := range targets {
-		if owner := owners[target]; owner != "" {
+		if owner := h.owners[target]; owner != "" {
 			packaged[name] = owner
 		}
 	}
@@ -416,8 +415,8 @@ func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed
 	case ptrace.NoQuestion:
 	}
 	// An external manager that does not behave is no answer to find a way around.
-	if external, ok := h.manager.(interface{ Err() error }); ok && external.Err() != nil {
-		return external.Err()
+	if err := h.manager.Err(); err != nil {
+		return err
 	}
 	return ctx.Err()
 }

@@ -7,13 +7,16 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // pacman's database of what is installed: a directory for each package, libalpm(3). What is installed is in their names, so that
 // no program needs to be started.
 var alpmDatabase = database{
-	files: []string{alpmLocal}, program: pacmanProgram, atRoot: []string{"--sysroot="},
-	installed: reading(Manager.alpmInstalled), owners: Manager.alpmOwners, unchanged: Manager.alpmUnchanged, requirers: Manager.alpmRequirers,
+	files: []string{alpmLocal}, program: pacmanProgram, configuration: []string{"/etc/pacman.conf"}, rootOptions: []string{"--sysroot="},
+	installed: (*Manager).alpmInstalled, owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
 }
 
 const (
@@ -22,16 +25,16 @@ const (
 )
 
 // alpmEntry returns the package and version that a directory stands for: name-version-release.
-func alpmEntry(directory string) (Installed, bool) {
+func alpmEntry(directory string) (port.Package, bool) {
 	release := strings.LastIndexByte(directory, '-')
 	if release < 0 {
-		return Installed{}, false
+		return port.Package{}, false
 	}
 	version := strings.LastIndexByte(directory[:release], '-')
 	if version <= 0 {
-		return Installed{}, false
+		return port.Package{}, false
 	}
-	return Installed{directory[:version], directory[version+1:]}, true
+	return port.Package{Name: directory[:version], Version: directory[version+1:]}, true
 }
 
 func (m *Manager) alpmEntries() ([]string, error) {
@@ -47,7 +50,7 @@ func (m *Manager) alpmEntries() ([]string, error) {
 	return entries, err
 }
 
-func (m Manager) alpmInstalled(_ context.Context, names []string) ([]Installed, error) {
+func (m *Manager) alpmInstalled(_ context.Context, names []string) ([]port.Package, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {
 		return nil, err
@@ -58,10 +61,10 @@ func (m Manager) alpmInstalled(_ context.Context, names []string) ([]Installed, 
 			versions[p.Name] = p.Version
 		}
 	}
-	var installed []Installed
+	var installed []port.Package
 	for _, name := range names {
 		if version, there := versions[name]; there {
-			installed = append(installed, Installed{name, version})
+			installed = append(installed, port.Package{Name: name, Version: version})
 		}
 	}
 	return installed, nil
@@ -73,7 +76,7 @@ func readDesc(content string) map[string][]string {
 	name := ""
 	for line := range strings.Lines(content) {
 		line = strings.TrimSpace(line)
-		if key, ok := between(line, "%", "%"); ok {
+		if key, ok := cutAround(line, "%", "%"); ok {
 			name = key
 		} else if line != "" && name != "" {
 			lists[name] = append(lists[name], line)
@@ -88,7 +91,7 @@ func (m *Manager) alpmDesc(entry string) (map[string][]string, error) {
 }
 
 // pacmanAsked tells whether a person asked for a package: pacman notes where it came as a dependency.
-func (m Manager) pacmanAsked(_ context.Context, name string) (bool, error) {
+func (m *Manager) pacmanUserInstalled(_ context.Context, name string) (bool, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {
 		return false, err
@@ -103,7 +106,7 @@ func (m Manager) pacmanAsked(_ context.Context, name string) (bool, error) {
 }
 
 // alpmRequirers returns for each of the packages the installed ones that depend on it, and those that depend on those.
-func (m Manager) alpmRequirers(_ context.Context, names []string) (map[string][]string, error) {
+func (m *Manager) alpmRequirers(_ context.Context, names []string) (map[string][]string, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {
 		return nil, err
@@ -134,7 +137,7 @@ func withoutVersion(dependency string) string {
 	return dependency
 }
 
-func (m Manager) alpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+func (m *Manager) alpmOwners(ctx context.Context, files []string) (map[string]string, error) {
 	r, err := m.query(ctx, pacmanProgram, append([]string{"--query", "--owns", "--"}, files...)...)
 	if err != nil {
 		return nil, err
@@ -143,9 +146,9 @@ func (m Manager) alpmOwners(ctx context.Context, files []string) (map[string]str
 }
 
 // readOwns reads a line for each file: who owns it, or that nobody does, or that there is none.
-func readOwns(r result, under func(string) string, files []string) (map[string]string, error) {
+func readOwns(r process.Result, under func(string) string, files []string) (map[string]string, error) {
 	owners := map[string]string{}
-	said := strings.Split(r.stdout+"\n"+r.stderr, "\n")
+	said := strings.Split(r.Stdout+"\n"+r.Stderr, "\n")
 	for _, file := range files {
 		answered := false
 		for _, line := range said {
@@ -158,13 +161,13 @@ func readOwns(r result, under func(string) string, files []string) (map[string]s
 				strings.HasPrefix(line, "error: failed to find '"+file+"'") || strings.HasPrefix(line, "error: failed to read file '"+under(file)+"'")
 		}
 		if !answered {
-			return nil, errors.New("ask pacman who owns " + file + ": " + r.lastLines())
+			return nil, errors.New("ask pacman who owns " + file + ": " + r.LastLines())
 		}
 	}
 	return owners, nil
 }
 
-func (m Manager) alpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
+func (m *Manager) alpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
 	r, err := m.query(ctx, pacmanProgram, "--query", "--check", "--check", "--", owner)
 	if err != nil {
 		return false, err
@@ -173,11 +176,11 @@ func (m Manager) alpmUnchanged(ctx context.Context, owner, file string) (bool, e
 }
 
 // readCheck reads what differs of a package's files, and the sum at the end.
-func readCheck(r result, owner, file string) (bool, error) {
-	if !strings.Contains(r.stdout, owner+": ") || !strings.Contains(r.stdout, " total files, ") {
-		return false, errors.New("ask pacman whether " + file + " was changed: " + r.lastLines())
+func readCheck(r process.Result, owner, file string) (bool, error) {
+	if !strings.Contains(r.Stdout, owner+": ") || !strings.Contains(r.Stdout, " total files, ") {
+		return false, errors.New("ask pacman whether " + file + " was changed: " + r.LastLines())
 	}
-	for line := range strings.Lines(r.stdout + "\n" + r.stderr) {
+	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
 		_, difference, found := strings.Cut(strings.TrimSpace(line), owner+": "+file+" (")
 		if found && (strings.HasPrefix(difference, "Size") || strings.Contains(difference, "checksum")) {
 			return false, nil

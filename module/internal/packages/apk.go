@@ -9,55 +9,61 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // apk, Alpine's, by apk(8). What it installs by name is in its world: what a person asked for.
 var apk = Manager{
-	Name: "apk", program: apkProgram, database: &apkDatabase, atRoot: []string{"--root=", "--no-scripts"},
+	Name: "apk", program: apkProgram, database: &apkDatabase, rootOptions: []string{"--root=", "--no-scripts"},
 	// It asks nothing of whoever has no terminal. That it is not to ask it can only be told since 2.12.11.
-	ask: []string{"add", "--simulate", "--no-progress"}, read: readAPK,
-	removal: Manager.apkRemoval,
+	simulate: []string{"add", "--simulate", "--no-progress"}, parse: readAPK,
+	removal: (*Manager).apkRemoval,
 	install: []string{"add", "--no-progress"},
 	remove:  []string{"del", "--no-progress"},
-	busy: func(r result) bool {
-		return r.code != 0 && strings.Contains(r.stderr+r.stdout, "Unable to lock database")
+	busy: func(r process.Result) bool {
+		return r.Code != 0 && strings.Contains(r.Stderr+r.Stdout, "Unable to lock database")
 	},
 }
 
 var apkDatabase = database{
-	files: []string{apkInstalledFiles[0], apkInstalledFiles[1]}, program: apkProgram, atRoot: rootOption,
-	installed: reading(Manager.apkInstalled), owners: Manager.apkOwners, unchanged: Manager.apkUnchanged, requirers: Manager.apkRequirers,
+	files: []string{apk3Installed, apk2Installed}, program: apkProgram, rootOptions: rootOption,
+	installed: (*Manager).apkInstalled, owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged, requirers: (*Manager).apkRequirers,
 }
 
-// apkInstalledFiles is where the database may lie: it moved with apk 3.
-var apkInstalledFiles = [2]string{"/usr/lib/apk/db/installed", "/lib/apk/db/installed"}
+// The database's file: it moved with apk 3.
+const (
+	apk3Installed = "/usr/lib/apk/db/installed"
+	apk2Installed = "/lib/apk/db/installed"
+)
 
 const apkProgram = "/sbin/apk"
 
 // readAPK returns the names of all packages that a simulated transaction would touch: (1/2) Installing name (version).
-func readAPK(r result) ([]string, error) {
+func readAPK(r process.Result) ([]string, error) {
 	var names []string
-	for line := range strings.Lines(r.stdout) {
+	for line := range strings.Lines(r.Stdout) {
 		fields := strings.Fields(line)
 		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") && !slices.Contains(names, fields[2]) {
 			names = append(names, fields[2])
 		}
 	}
-	said := r.stdout + "\n" + r.stderr
+	said := r.Stdout + "\n" + r.Stderr
 	switch {
 	case strings.Contains(said, "WARNING: "): // of a repository that cannot be read
 		return nil, errors.New(lineWith(said, "WARNING: "))
-	case r.code != 0 && strings.Contains(said, " (no such package)"):
-		return nil, errNotOffered
-	case r.code != 0 || names == nil:
-		return nil, errors.New(r.lastLines())
+	case r.Code != 0 && strings.Contains(said, " (no such package)"):
+		return nil, port.ErrNotOffered
+	case r.Code != 0 || names == nil:
+		return nil, errors.New(r.LastLines())
 	}
 	return names, nil
 }
 
 // apkRemoval returns the other packages that a removal would touch, or keep it.
-func (m Manager) apkRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"del", "--simulate", "--no-progress"}, name)
+func (m *Manager) apkRemoval(ctx context.Context, name string) ([]string, error) {
+	r, err := m.ask(ctx, []string{"del", "--simulate", "--no-progress"}, name)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +71,8 @@ func (m Manager) apkRemoval(ctx context.Context, name string) ([]string, error) 
 }
 
 // readAPKRemoval reads who keeps a package, a line each below a heading, or what else would go.
-func readAPKRemoval(r result, name string) ([]string, error) {
-	if _, kept, found := strings.Cut(r.stdout, "are not removed due to:\n"); found {
+func readAPKRemoval(r process.Result, name string) ([]string, error) {
+	if _, kept, found := strings.Cut(r.Stdout, "are not removed due to:\n"); found {
 		var with []string
 		for line := range strings.Lines(kept) {
 			if who, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
@@ -74,7 +80,7 @@ func readAPKRemoval(r result, name string) ([]string, error) {
 			}
 		}
 		if with == nil {
-			return nil, errors.New(r.lastLines())
+			return nil, errors.New(r.LastLines())
 		}
 		return with, nil
 	}
@@ -115,7 +121,7 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 			}
 		}
 		if p.name == "" {
-			return nil, errors.New("read apk's database: a paragraph without a name: " + strings.TrimSpace(text)[:min(60, len(strings.TrimSpace(text)))])
+			return nil, errors.New("read apk's database (/lib/apk/db/installed): a paragraph without a name: " + strings.TrimSpace(text)[:min(60, len(strings.TrimSpace(text)))])
 		}
 		all = append(all, p)
 	}
@@ -126,9 +132,9 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 }
 
 func (m *Manager) apkPackages() ([]apkPackage, error) {
-	content, err := m.readFile(apkInstalledFiles[0])
+	content, err := m.readFile(apk3Installed)
 	if errors.Is(err, fs.ErrNotExist) {
-		content, err = m.readFile(apkInstalledFiles[1])
+		content, err = m.readFile(apk2Installed)
 	}
 	if err != nil {
 		return nil, err
@@ -145,17 +151,17 @@ func (m *Manager) apkParagraphs() ([]paragraph, error) {
 	return paragraphs, err
 }
 
-func (m Manager) apkInstalled(_ context.Context, names []string) ([]Installed, error) {
+func (m *Manager) apkInstalled(_ context.Context, names []string) ([]port.Package, error) {
 	all, err := m.apkParagraphs()
 	return installedOf(all, names), err
 }
 
-func (m Manager) apkRequirers(_ context.Context, names []string) (map[string][]string, error) {
+func (m *Manager) apkRequirers(_ context.Context, names []string) (map[string][]string, error) {
 	all, err := m.apkParagraphs()
 	return requirersOf(all, names), err
 }
 
-func (m Manager) apkOwners(_ context.Context, files []string) (map[string]string, error) {
+func (m *Manager) apkOwners(_ context.Context, files []string) (map[string]string, error) {
 	all, err := m.apkPackages()
 	owners := map[string]string{}
 	for _, p := range all {
@@ -169,13 +175,13 @@ func (m Manager) apkOwners(_ context.Context, files []string) (map[string]string
 }
 
 // apkUnchanged asks what differs in a file's directory: U before the path of each that was changed.
-func (m Manager) apkUnchanged(ctx context.Context, _, file string) (bool, error) {
+func (m *Manager) apkUnchanged(ctx context.Context, _, file string) (bool, error) {
 	r, err := m.query(ctx, apkProgram, "audit", path.Dir(file))
 	if err != nil {
 		return false, err
 	}
-	if r.code != 0 {
-		return false, errors.New("ask apk whether " + file + " was changed: " + r.lastLines())
+	if r.Code != 0 {
+		return false, errors.New("ask apk whether " + file + " was changed: " + r.LastLines())
 	}
-	return !slices.Contains(strings.Split(r.stdout, "\n"), "U "+strings.TrimPrefix(file, "/")), nil
+	return !slices.Contains(strings.Split(r.Stdout, "\n"), "U "+strings.TrimPrefix(file, "/")), nil
 }

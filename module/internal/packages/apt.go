@@ -8,32 +8,34 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // apt. The lists of what repositories offer are read as they lie: to fetch them anew is the administrator's.
 var apt = Manager{
 	Name: "apt", program: "/usr/bin/apt-get", database: &dpkgDatabase,
-	ask: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, read: readAPT, complete: Manager.aptComplete,
-	removal: Manager.aptRemoval,
-	unasked: []string{"--mark-auto"},
-	install: append([]string{"install", "--no-install-recommends", "--no-remove"}, aptUnattended...),
-	remove:  append([]string{"remove", "--no-auto-remove"}, aptUnattended...),
-	asked:   Manager.aptAsked,
-	busy: func(r result) bool {
-		return r.code == 100 && (strings.Contains(r.stderr, "Could not get lock") || strings.Contains(r.stderr, "Unable to acquire the dpkg frontend lock"))
+	simulate: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, parse: readAPT, checkLists: (*Manager).aptComplete,
+	removal:      (*Manager).aptRemoval,
+	asDependency: []string{"--mark-auto"},
+	install:      []string{"install", "--no-install-recommends", "--no-remove"},
+	remove:       []string{"remove", "--no-auto-remove"},
+	// No one answers, a conffile stays as it is, and what apt starts stays in its process group.
+	transactionOptions: []string{
+		"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Use-Pty=false",
 	},
-}
-
-// aptUnattended: nobody answers, a conffile stays as it is, and what apt starts stays in its process group.
-var aptUnattended = []string{
-	"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Use-Pty=false",
+	userInstalled: (*Manager).aptUserInstalled,
+	busy: func(r process.Result) bool {
+		return r.Code == 100 && (strings.Contains(r.Stderr, "Could not get lock") || strings.Contains(r.Stderr, "Unable to acquire the dpkg frontend lock"))
+	},
 }
 
 // readAPT returns the names of all packages that a simulated transaction would touch: a line each, which begins with what
 // would be done to it.
-func readAPT(r result) ([]string, error) {
+func readAPT(r process.Result) ([]string, error) {
 	var names []string
-	for line := range strings.Lines(r.stdout) {
+	for line := range strings.Lines(r.Stdout) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 || !slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, fields[0]) {
 			continue
@@ -43,19 +45,19 @@ func readAPT(r result) ([]string, error) {
 			names = append(names, name)
 		}
 	}
-	absent := lineWith(r.stderr, "E: Unable to locate package") != "" ||
-		strings.Contains(r.stderr, "has no installation candidate") && !strings.Contains(r.stdout, "is a virtual package provided by")
+	absent := lineWith(r.Stderr, "E: Unable to locate package") != "" ||
+		strings.Contains(r.Stderr, "has no installation candidate") && !strings.Contains(r.Stdout, "is a virtual package provided by")
 	switch {
-	case r.code == 100 && absent:
-		return nil, errNotOffered
-	case r.code != 0 || names == nil:
-		return nil, errors.New(r.lastLines())
+	case r.Code == 100 && absent:
+		return nil, port.ErrNotOffered
+	case r.Code != 0 || names == nil:
+		return nil, errors.New(r.LastLines())
 	}
 	return names, nil
 }
 
 // aptComplete returns an error where apt has no list to find a package in.
-func (m Manager) aptComplete(context.Context) error {
+func (m *Manager) aptComplete(context.Context) error {
 	var names []string
 	lists, err := m.files.Dir("/var/lib/apt/lists")
 	if err == nil {
@@ -70,8 +72,8 @@ func (m Manager) aptComplete(context.Context) error {
 }
 
 // aptRemoval returns the other packages that a removal would touch.
-func (m Manager) aptRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"remove", "--quiet", "--simulate", "--no-auto-remove"}, name)
+func (m *Manager) aptRemoval(ctx context.Context, name string) ([]string, error) {
+	r, err := m.ask(ctx, []string{"remove", "--quiet", "--simulate", "--no-auto-remove"}, name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +84,7 @@ func (m Manager) aptRemoval(ctx context.Context, name string) ([]string, error) 
 // aptStates is where apt notes which packages came as dependencies.
 const aptStates = "/var/lib/apt/extended_states"
 
-func (m Manager) aptAsked(_ context.Context, name string) (bool, error) {
+func (m *Manager) aptUserInstalled(_ context.Context, name string) (bool, error) {
 	content, err := m.readFile(aptStates)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err

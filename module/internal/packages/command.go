@@ -3,111 +3,70 @@
 package packages
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/internal/view"
 )
 
-// outputLimit bounds what is kept of a program's output; the longest real answer is some ten kilobytes.
-const outputLimit = 1 << 20
+// findPatience is how long a program may take that Find asks, and markPatience how long the manager may take to record what it
+// has just installed.
+const findPatience, markPatience = time.Minute, time.Minute
 
-// environment is all that a program gets of ours: a fixed locale to read its words, nothing a user controls, and for Debian
-// that nobody is there to answer, and that no service is to be restarted.
+// environment is the whole environment of a manager: a fixed locale, since its messages are read, nothing that a user controls, and
+// for Debian that no one can answer questions and no service is to be restarted.
 var environment = []string{
 	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb",
 	"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1",
 }
 
-// queryEnvironment is for those that only read the database. The simplest locale is the quickest.
+// queryEnvironment is for programs that only read the database. The C locale is the quickest to load.
 var queryEnvironment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root", "TERM=dumb"}
 
-// result is how a program ended.
-type result struct {
-	stdout, stderr string
-	code           int
-}
-
-// lastLines returns the program's own last words, on one line.
-func (r result) lastLines() string {
-	var lines []string
-	for line := range strings.Lines(r.stdout + "\n" + r.stderr) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
+// starter returns how the manager is started: in the throw-away view, or on the host. There, a manager that runs scriptlets in
+// another root has a /proc by which they cannot set what the kernel of this host holds.
+func (m *Manager) starter(throwaway bool) process.Starter {
+	switch {
+	case throwaway:
+		return m.startInThrowaway
+	case m.runsScriptlets && m.root != "/":
+		return m.startWithReadOnlyProc
 	}
-	return strings.Join(lines[max(0, len(lines)-4):], " | ")
+	return process.Here
 }
 
-// failure is that a manager did not do what it was told.
-func (r result) failure(manager string, args []string, name string) error {
-	return fmt.Errorf("%s %s %s: exit code %d: %s", manager, strings.Join(args, " "), name, r.code, r.lastLines())
+// startInThrowaway starts a program in the throw-away view.
+func (m *Manager) startInThrowaway(start func(*syscall.Credential) error) error {
+	return m.throwaway.Do(func() error { return start(nil) })
 }
 
-// lineWith returns the first line that has a text in it, "" where none does.
-func lineWith(text, part string) string {
-	for line := range strings.Lines(text) {
-		if strings.Contains(line, part) {
-			return strings.TrimSpace(line)
-		}
-	}
-	return ""
-}
-
-// execute runs a program to its end. It is an error if it cannot be started, is ended by a signal, or outlives the
-// deadline; its exit code is none. With readOnly, whatever it writes is thrown away.
-func (m Manager) execute(ctx context.Context, readOnly bool, deadline time.Duration, program string, args ...string) (result, error) {
-	from := m.from(readOnly)
-	if !readOnly && m.lively && m.root != "/" && program == m.program {
-		from = m.calmly
-	}
-	return begin(ctx, from, deadline, environment, program, args...)()
-}
-
-// starting starts a program in one way or another: start does it, on whichever thread, as whoever is given.
-type starting func(start func(who *syscall.Credential) error) error
-
-// from returns how a program is started that acts on the host, or only looks at it.
-func (m Manager) from(readOnly bool) starting {
-	return func(start func(*syscall.Credential) error) error {
-		asUs := func() error { return start(nil) }
-		if !readOnly {
-			return asUs()
-		}
-		var needed []string
-		if m.Knows() {
-			needed = m.database.files
-		}
-		return inThrowawayView(m.root, needed, asUs)
-	}
-}
-
-// calmly is how a program is started that changes a tree, and has the tree's own programs do something there. They get no /proc by
-// which they could set what the kernel of this host holds, nor can the program mount one.
-func (m Manager) calmly(start func(*syscall.Credential) error) error {
-	proc := m.under("/proc")
-	err := calm.do(func() error { return enterCalm(proc) }, func() error { return start(nil) })
-	if !errors.Is(err, errNoView) {
+// startWithReadOnlyProc starts a program on the host, where the tree's /proc cannot be written to.
+func (m *Manager) startWithReadOnlyProc(start func(*syscall.Credential) error) error {
+	err := m.readOnlyProc.Do(func() error { return start(nil) })
+	if !errors.Is(err, view.ErrNoMounts) {
 		return err
 	}
 	if _, err := m.files.Stat("/proc/sys"); err == nil {
-		return fmt.Errorf("keep what runs in the tree from the kernel of this host: %w: unmount %s first", err, proc)
+		return fmt.Errorf("%w: unmount %s first", err, m.under("/proc"))
 	}
-	return start(nil) // there is none, and nobody can mount one
+	return start(nil) // the tree has no /proc, and without CAP_SYS_ADMIN a scriptlet cannot mount one
 }
 
-// nobody can read what everybody can, and write nothing.
+// nobody is the user that can read what everybody can, and write nothing.
 var nobody = syscall.Credential{Uid: 65534, Gid: 65534}
 
-// harmless is how a program is started that only reads the database. Where there can be no view to throw away, nobody runs it: for
-// what is asked here that is as good.
-func (m Manager) harmless(start func(*syscall.Credential) error) error {
-	err := m.from(m.ReadOnly)(start)
-	if errors.Is(err, errNoView) {
+// queryStarter starts a program that only reads the database. In check mode, where the view is not possible, it runs as nobody:
+// for these queries that is enough.
+func (m *Manager) queryStarter(start func(*syscall.Credential) error) error {
+	if !m.CheckMode {
+		return start(nil)
+	}
+	err := m.startInThrowaway(start)
+	if errors.Is(err, view.ErrNoMounts) {
 		if asNobody := start(&nobody); asNobody != nil {
 			return fmt.Errorf("%w; as nobody: %w", err, asNobody)
 		}
@@ -116,32 +75,12 @@ func (m Manager) harmless(start func(*syscall.Credential) error) error {
 	return err
 }
 
-// begin starts a program as execute does, and returns what waits for its end.
-func begin(
-	ctx context.Context, from starting, deadline time.Duration, environment []string, program string, args ...string,
-) func() (result, error) {
-	var p *process
-	err := from(func(who *syscall.Credential) (err error) {
-		p, err = start(program, args, environment, who)
-		return err
-	})
-	return func() (result, error) {
-		if err != nil {
-			return result{}, fmt.Errorf("run %s: %w", program, err)
+// lineWith returns the first line that contains a text, "" where none does.
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return strings.TrimSpace(line)
 		}
-		ctx, cancel := context.WithDeadline(ctx, p.began.Add(deadline))
-		defer cancel()
-		r, err := p.wait(ctx)
-		hclog.FromContext(ctx).Debug("ran", "program", program, "args", args, "code", r.code, "took", time.Since(p.began))
-		if ctx.Err() != nil {
-			_ = syscall.Kill(-p.pid, syscall.SIGKILL) // whatever of the group did not listen
-		}
-		switch {
-		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return r, fmt.Errorf("run %s %s: gave no answer within %s and was ended: %s", program, strings.Join(args, " "), deadline, r.lastLines())
-		case err != nil:
-			return r, fmt.Errorf("run %s: %w", program, err)
-		}
-		return r, nil
 	}
+	return ""
 }

@@ -7,37 +7,40 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // The managers of the dnf family. Weak dependencies are left out and unused packages left in: nothing but the enabler
 // is to be touched.
 var (
 	dnf5 = Manager{
-		Name: "dnf5", program: "/usr/bin/dnf5", database: &rpmDatabase, atRoot: dnfRoot,
-		ask: []string{"install", "--assumeno", "--setopt=install_weak_deps=False"}, read: readDNF,
-		removal: Manager.rpmRemoval,
-		install: []string{"install", "--assumeyes", "--setopt=install_weak_deps=False"},
-		remove:  []string{"remove", "--assumeyes", "--no-autoremove"},
-		mark:    []string{"mark", "--assumeyes", "weak"},
-		asked:   Manager.dnf5Asked,
+		Name: "dnf5", program: "/usr/bin/dnf5", database: &rpmDatabase, rootOptions: dnfRoot,
+		simulate: []string{"install", "--assumeno", "--setopt=install_weak_deps=False"}, parse: readDNF,
+		removal:        (*Manager).rpmRemoval,
+		install:        []string{"install", "--assumeyes", "--setopt=install_weak_deps=False"},
+		remove:         []string{"remove", "--assumeyes", "--no-autoremove"},
+		markDependency: []string{"mark", "--assumeyes", "weak"},
+		userInstalled:  (*Manager).dnf5UserInstalled,
 		// Up to 5.3 a transaction fails at once where another one has the first; since 5.4 every command waits for the second.
 		locks: []string{"/run/dnf/rpmtransaction.lock", "/var/lib/dnf/system-repo.lock"},
 		// dnf5's own words, and rpm's.
-		busy: func(r result) bool {
-			return r.code != 0 && strings.Contains(r.stdout+r.stderr, " transaction lock")
+		busy: func(r process.Result) bool {
+			return r.Code != 0 && strings.Contains(r.Stdout+r.Stderr, " transaction lock")
 		},
 	}
 	dnf = Manager{
-		Name: "dnf", program: "/usr/bin/dnf", database: &rpmDatabase, atRoot: dnfRoot,
-		ask: []string{"install", "--assumeno", "--setopt=install_weak_deps=False", exitOnLock}, read: readDNF,
-		removal: Manager.rpmRemoval,
-		install: []string{"install", "--assumeyes", "--setopt=install_weak_deps=False", exitOnLock},
-		remove:  []string{"remove", "--assumeyes", "--noautoremove", exitOnLock},
-		mark:    []string{"mark", "remove", exitOnLock},
-		asked:   Manager.dnfAsked,
+		Name: "dnf", program: "/usr/bin/dnf", database: &rpmDatabase, rootOptions: dnfRoot,
+		simulate: []string{"install", "--assumeno", "--setopt=install_weak_deps=False", exitOnLock}, parse: readDNF,
+		removal:        (*Manager).rpmRemoval,
+		install:        []string{"install", "--assumeyes", "--setopt=install_weak_deps=False", exitOnLock},
+		remove:         []string{"remove", "--assumeyes", "--noautoremove", exitOnLock},
+		markDependency: []string{"mark", "remove", exitOnLock},
+		userInstalled:  (*Manager).dnfUserInstalled,
 		// It would wait for ever. 200 is documented; rpm's own words come where somebody else than dnf has its lock.
-		busy: func(r result) bool {
-			return r.code == 200 || strings.Contains(r.stdout+r.stderr, "can't create transaction lock")
+		busy: func(r process.Result) bool {
+			return r.Code == 200 || strings.Contains(r.Stdout+r.Stderr, "can't create transaction lock")
 		},
 	}
 )
@@ -50,10 +53,10 @@ const exitOnLock = "--setopt=exit_on_lock=True"
 // readDNF returns the names of all packages that a transaction of dnf or dnf5 would touch, from the table that both
 // print below its header: a line at the margin that ends in a colon opens a section, one that is set in by one blank is
 // a package, one that is set in further names what it replaces, or goes on with the columns of a long name.
-func readDNF(r result) ([]string, error) {
-	table, _, summarised := strings.Cut(r.stdout, "\nTransaction Summary")
+func readDNF(r process.Result) ([]string, error) {
+	table, _, summarised := strings.Cut(r.Stdout, "\nTransaction Summary")
 	if !summarised {
-		said := r.stdout + "\n" + r.stderr
+		said := r.Stdout + "\n" + r.Stderr
 		// With skip_if_unavailable such a repository is passed over, and what it offers nobody knows.
 		for _, words := range []string{"Failed to download metadata", "Failed to synchronize cache for repo", ">>> "} {
 			if line := lineWith(said, words); line != "" {
@@ -67,9 +70,9 @@ func readDNF(r result) ([]string, error) {
 			}
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
-			return nil, errNotOffered
+			return nil, port.ErrNotOffered
 		}
-		return nil, errors.New(r.lastLines())
+		return nil, errors.New(r.LastLines())
 	}
 	var names []string
 	header, section := false, false
@@ -90,7 +93,7 @@ func readDNF(r result) ([]string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return nil, errors.New("the transaction names no package: " + r.lastLines())
+		return nil, errors.New("the transaction names no package: " + r.LastLines())
 	}
 	return names, nil
 }
@@ -99,7 +102,7 @@ func readDNF(r result) ([]string, error) {
 const dnf5State = "/usr/lib/sysimage/libdnf5/packages.toml"
 
 // dnf5Asked reads its notes, which are quick to read; where they say nothing that we understand, it asks dnf5 itself.
-func (m Manager) dnf5Asked(ctx context.Context, name string) (bool, error) {
+func (m *Manager) dnf5UserInstalled(ctx context.Context, name string) (bool, error) {
 	content, err := m.readFile(dnf5State)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
@@ -107,7 +110,7 @@ func (m Manager) dnf5Asked(ctx context.Context, name string) (bool, error) {
 	if reason := readPackagesTOML(content, name); reason != "" {
 		return reason == "User", nil
 	}
-	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"--quiet", "--cacheonly", "repoquery", "--installed", "--qf", "%{name} %{reason}\n"}, name)
+	r, err := m.ask(ctx, []string{"--quiet", "--cacheonly", "repoquery", "--installed", "--qf", "%{name} %{reason}\n"}, name)
 	if err != nil {
 		return false, err
 	}
@@ -129,8 +132,8 @@ func readPackagesTOML(content, name string) string {
 }
 
 // dnfAsked asks dnf itself: its notes are in a database that only it can read.
-func (m Manager) dnfAsked(ctx context.Context, name string) (bool, error) {
-	r, err := m.run(ctx, m.ReadOnly, askPatience, []string{"--quiet", "--cacheonly", exitOnLock, "repoquery", "--installed", "--qf", "%{name} %{reason}"}, name)
+func (m *Manager) dnfUserInstalled(ctx context.Context, name string) (bool, error) {
+	r, err := m.ask(ctx, []string{"--quiet", "--cacheonly", exitOnLock, "repoquery", "--installed", "--qf", "%{name} %{reason}"}, name)
 	if err != nil {
 		return false, err
 	}
@@ -138,11 +141,11 @@ func (m Manager) dnfAsked(ctx context.Context, name string) (bool, error) {
 }
 
 // readReason reads a line for the package: its name and a reason.
-func readReason(r result, name string) (bool, error) {
-	for line := range strings.Lines(r.stdout) {
+func readReason(r process.Result, name string) (bool, error) {
+	for line := range strings.Lines(r.Stdout) {
 		if found, reason, _ := strings.Cut(strings.TrimSpace(line), " "); found == name {
 			return strings.EqualFold(reason, "user"), nil
 		}
 	}
-	return false, errors.New("ask dnf why " + name + " is installed: " + r.lastLines())
+	return false, errors.New("ask dnf why " + name + " is installed: " + r.LastLines())
 }

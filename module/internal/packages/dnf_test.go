@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // TestReadDNF reads what the real programs said.
@@ -22,12 +25,12 @@ func TestReadDNF(t *testing.T) {
 		fails string
 	}{
 		"dnf5 enabler":                         {names: []string{"yama-ptrace-enable"}},
-		"dnf5 capability that nobody provides": {fails: errNotOffered.Error()},
+		"dnf5 capability that nobody provides": {fails: port.ErrNotOffered.Error()},
 		"dnf5 dependencies":                    {names: []string{"rpm-build", "debugedit", "elfutils"}},
 		"dnf5 repository out of reach":         {fails: "Usable URL not found"},
 		"dnf5 upgrade of another package":      {names: []string{"elfutils-libs", "elfutils-libs", "elfutils"}},
 		"dnf5 installed already":               {fails: "Nothing to do."},
-		"dnf enabler that nobody offers":       {fails: errNotOffered.Error()},
+		"dnf enabler that nobody offers":       {fails: port.ErrNotOffered.Error()},
 		"dnf dependencies":                     {names: []string{"rpm-build", "debugedit", "elfutils"}},
 		"dnf repository out of reach":          {fails: "Failed to download metadata for repo 'lab'"},
 		"dnf upgrade of another package":       {names: []string{"elfutils", "elfutils-libs"}},
@@ -45,14 +48,14 @@ func TestReadDNF(t *testing.T) {
 			if !known {
 				t.Fatal("nothing is expected of this answer")
 			}
-			names, err := readDNF(result{stdout: string(f.Data), code: 1})
+			names, err := readDNF(process.Result{Stdout: string(f.Data), Code: 1})
 			if !slices.Equal(names, w.names) {
 				t.Errorf("names %q, want %q", names, w.names)
 			}
 			if (err != nil) != (w.fails != "") || err != nil && !strings.Contains(err.Error(), w.fails) {
 				t.Errorf("error %v, want %q", err, w.fails)
 			}
-			if errors.Is(err, errNotOffered) != (w.fails == errNotOffered.Error()) {
+			if errors.Is(err, port.ErrNotOffered) != (w.fails == port.ErrNotOffered.Error()) {
 				t.Errorf("error %v: not offered and unknown are different answers", err)
 			}
 		})
@@ -70,7 +73,7 @@ func FuzzReadDNF(f *testing.F) {
 	}
 	f.Add("Package Arch\nInstalling:\n" + strings.Repeat(" a b\n", 1<<17) + "\nTransaction Summary")
 	f.Fuzz(func(t *testing.T, text string) {
-		names, err := readDNF(result{stdout: text})
+		names, err := readDNF(process.Result{Stdout: text})
 		if (err == nil) != (len(names) > 0) || slices.Contains(names, "") {
 			t.Errorf("names %q, error %v", names, err)
 		}

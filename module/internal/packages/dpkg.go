@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // Debian's package database: deb-status in dpkg(1). Reading it is quicker than to start who reads it.
@@ -20,13 +23,13 @@ const (
 )
 
 var dpkgDatabase = database{
-	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, atRoot: rootOption, byName: true,
-	installed: reading(func(m Manager, _ context.Context, names []string) ([]Installed, error) {
+	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, rootOptions: rootOption, followsLinksOut: true,
+	installed: func(m *Manager, _ context.Context, names []string) ([]port.Package, error) {
 		all, err := m.dpkgPackages()
 		return installedOf(all, names), err
-	}),
-	owners: Manager.dpkgOwners, unchanged: Manager.dpkgUnchanged,
-	requirers: func(m Manager, _ context.Context, names []string) (map[string][]string, error) {
+	},
+	owners: (*Manager).dpkgOwners, unchanged: (*Manager).dpkgUnchanged,
+	requirers: func(m *Manager, _ context.Context, names []string) (map[string][]string, error) {
 		all, err := m.dpkgPackages()
 		return requirersOf(all, names), err
 	},
@@ -113,11 +116,11 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 }
 
 // installedOf returns those of the names that are installed, in their order.
-func installedOf(all []paragraph, names []string) []Installed {
-	var installed []Installed
+func installedOf(all []paragraph, names []string) []port.Package {
+	var installed []port.Package
 	for _, name := range names {
 		if i := slices.IndexFunc(all, func(p paragraph) bool { return p.name == name }); i >= 0 {
-			installed = append(installed, Installed{name, all[i].version})
+			installed = append(installed, port.Package{Name: name, Version: all[i].version})
 		}
 	}
 	return installed
@@ -146,7 +149,7 @@ func requirersOf(all []paragraph, names []string) map[string][]string {
 
 // dpkgOwners returns the package of each of the files that has one. A packaged file in /etc is a conffile; who brought one
 // of the distribution's own is searched for.
-func (m Manager) dpkgOwners(ctx context.Context, files []string) (map[string]string, error) {
+func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]string, error) {
 	owners := map[string]string{}
 	var searched []string
 	for _, file := range files {
@@ -179,13 +182,13 @@ func (m Manager) dpkgOwners(ctx context.Context, files []string) (map[string]str
 
 // readSearch adds what dpkg-query found: packages, with their architecture where it matters, a colon, and the file. It complains
 // about each that nobody owns. A diversion owns nothing.
-func readSearch(r result, files []string, owners map[string]string) error {
-	for line := range strings.Lines(r.stderr) {
+func readSearch(r process.Result, files []string, owners map[string]string) error {
+	for line := range strings.Lines(r.Stderr) {
 		if !strings.HasPrefix(line, "dpkg-query: no path found matching pattern ") {
-			return errors.New("ask dpkg who owns " + strings.Join(files, ", ") + ": " + r.lastLines())
+			return errors.New("ask dpkg who owns " + strings.Join(files, ", ") + ": " + r.LastLines())
 		}
 	}
-	for line := range strings.Lines(r.stdout) {
+	for line := range strings.Lines(r.Stdout) {
 		names, file, found := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
 		if found && slices.Contains(files, file) && !strings.HasPrefix(names, "diversion by") && !strings.HasPrefix(names, "local diversion") {
 			owners[file] = names[:strings.IndexAny(names+",", ",:")]
@@ -195,13 +198,13 @@ func readSearch(r result, files []string, owners map[string]string) error {
 }
 
 // dpkgUnchanged tells whether a package's file has the content that it came with. dpkg prints what rpm does.
-func (m Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, error) {
+func (m *Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, error) {
 	r, err := m.query(ctx, dpkgProgram, "--verify", "--", owner)
 	if err != nil {
 		return false, err
 	}
-	if r.stderr != "" {
-		return false, errors.New("ask dpkg whether " + file + " was changed (it reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and .md5sums): " + r.lastLines())
+	if r.Stderr != "" {
+		return false, errors.New("ask dpkg whether " + file + " was changed (it reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and .md5sums): " + r.LastLines())
 	}
 	return readUnchanged(r, file)
 }

@@ -6,6 +6,9 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"hardening.yama/module/internal/driver"
+	"hardening.yama/module/internal/process"
 )
 
 // Hosts whose packages come with an image. The first row whose file is there names who makes it.
@@ -21,54 +24,56 @@ var imageHosts = []struct {
 // snapshotter is the program of hosts whose /usr only changes in a new snapshot, for the next boot.
 const snapshotter = "/usr/sbin/transactional-update"
 
-// seal says whether, and why, no package can be changed in the tree. Its database still can be asked.
-func (m *Manager) seal() {
-	m.sealed = m.elsewhere()
-	m.astray = m.sealed != ""
+// setReadOnly finds out whether packages can be changed in the tree, and why not. Its database can be asked all the same.
+func (m *Manager) setReadOnly() {
+	m.readOnly = m.databaseElsewhere()
+	m.dbElsewhere = m.readOnly != ""
 	for _, host := range imageHosts {
-		if _, err := m.files.Stat(host.file); err == nil && (host.also == "" || m.has(host.also)) {
-			m.Name, m.sealed = host.name, host.why
+		if _, err := m.files.Stat(host.file); err == nil && (host.also == "" || m.hasProgram(host.also)) {
+			m.Name, m.readOnly = host.name, host.why
 			return
 		}
 	}
-	sealed := m.readOnlyFileSystem("/usr")
+	readOnly := m.readOnlyFileSystem("/usr")
 	switch {
-	case sealed && m.has(snapshotter):
+	case readOnly && m.hasProgram(snapshotter):
 		m.Name = "transactional-update"
-		m.sealed = "/usr is read-only here and changes in a new snapshot only (transactional-update), for the next boot"
-	case m.program == "" || m.astray:
-	case sealed:
-		m.sealed = "/usr is mounted read-only"
-	case m.root != "/" && m.atRoot == nil:
-		m.sealed = m.Name + " has no option for another root"
+		m.readOnly = "/usr is read-only here and changes in a new snapshot only (transactional-update), for the next boot"
+	case m.program == "" || m.dbElsewhere:
+	case readOnly:
+		m.readOnly = "/usr is mounted read-only"
+	case m.root != "/" && m.rootOptions == nil:
+		m.readOnly = m.Name + " has no option for another root"
 	}
 }
 
-// elsewhere says that this host's package manager has its database in another directory than the tree, "" where it has not. There
-// it would begin a new one, in which nothing is installed.
-func (m *Manager) elsewhere() string {
-	if m.place == "" || m.program == "" {
+// databaseElsewhere says that this host's package manager looks for the database in another directory than the tree's, "" where it
+// does not. There it would begin a new database, in which nothing is installed.
+func (m *Manager) databaseElsewhere() string {
+	if m.dbDir == "" || m.program == "" {
 		return ""
 	}
-	r, err := m.execute(context.Background(), false, queryDeadline, m.database.program, m.database.host...)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), findPatience, driver.Overdue{After: findPatience})
+	defer cancel()
+	c := &process.Command{Program: m.database.program, Args: m.database.printDBDir, Environment: environment, Starter: process.Here}
+	r, err := c.Run(ctx)
 	if err != nil {
 		return fmt.Sprintf("where %s of this host has its package database is not known: %v", m.Name, err)
 	}
-	theirs := strings.TrimSpace(r.stdout)
-	if same(m.files, m.place, theirs) {
+	theirs := strings.TrimSpace(r.Stdout)
+	if sameFile(m.files, m.dbDir, theirs) {
 		return ""
 	}
-	return fmt.Sprintf("the package database of the tree lies in %s, where %s of this host does not look, but in %s", m.place, m.Name, theirs)
+	return fmt.Sprintf("the package database of the tree lies in %s, where %s of this host does not look, but in %s", m.dbDir, m.Name, theirs)
 }
 
-// has tells whether the tree has a program.
-func (m *Manager) has(program string) bool {
+// hasProgram reports whether the tree has a program.
+func (m *Manager) hasProgram(program string) bool {
 	info, err := m.files.Stat(program)
 	return err == nil && info.Regular() && info.Mode&0o111 != 0
 }
 
-// readOnlyFileSystem tells whether a file system is mounted read-only, which statfs(2) says. Where it cannot be asked, it is
-// found out by writing.
+// readOnlyFileSystem reports whether a file system is mounted read-only, see statfs(2).
 func (m *Manager) readOnlyFileSystem(dir string) bool {
 	d, err := m.files.Dir(dir)
 	if err != nil {

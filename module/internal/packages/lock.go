@@ -3,29 +3,20 @@
 package packages
 
 import (
-	"context"
 	"fmt"
 	"syscall"
-	"time"
 
 	"hardening.yama/module/internal/tree"
 )
 
-// waitForLock waits for what a lock of fcntl(2) on a file of the tree guards, until no other process has it. The file is opened anew for each look:
-// some delete it with the lock.
-func (m *Manager) waitForLock(ctx context.Context, what, file string, until time.Time) error {
-	for ; ; time.Sleep(200 * time.Millisecond) {
-		holder, err := m.lockHolder(file)
-		if err != nil || holder == nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if time.Now().After(until) {
-			return fmt.Errorf("wait for %s: process %d has held %s for %s: wait for it to end, or raise lock_timeout", what, holder.Pid, m.under(file), m.LockTimeout)
-		}
+// checkFileLock returns an error that wraps port.ErrBusy while another process has a lock of fcntl(2) on a file of the tree. The
+// file is opened anew each time: some managers delete it with the lock.
+func (m *Manager) checkFileLock(file string) error {
+	holder, err := m.lockHolder(file)
+	if err != nil || holder == nil {
+		return err
 	}
+	return busyError(fmt.Sprintf("process %d holds %s", holder.Pid, m.under(file)))
 }
 
 // lockHolder returns the lock that keeps others from writing, nil where there is none.

@@ -12,6 +12,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hardening.yama/module/internal/driver"
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/internal/ptrace"
 )
 
 // TestMain: with a file named, it is not the tests that run, but who holds a lock on it until its input ends.
@@ -58,25 +62,34 @@ func locked(t *testing.T, file, kind string) (holder int, release func()) {
 	return c.Process.Pid, release
 }
 
-// TestDNF5Locks: dnf5's own locks are waited for before it is started, for as long as lock_timeout says.
+// TestDNF5Locks: dnf5 is not started while another process has one of its locks, for as long as lock_timeout says.
 func TestDNF5Locks(t *testing.T) {
 	for _, file := range dnf5.locks {
 		for _, kind := range []string{"read", "write"} {
 			m := dnf5
-			m.root, m.program, m.LockTimeout, m.memory = t.TempDir(), "/bin/echo", 300*time.Millisecond, &memory{}
+			m.root, m.program, m.memory = t.TempDir(), "/bin/echo", &memory{}
 			m.files = filesOf(t, m.root)
-			if r, err := m.run(t.Context(), false, "1m", []string{"install"}, "enabler"); err != nil || !strings.HasSuffix(r.stdout, "install enabler\n") {
-				t.Errorf("nobody has %s: %+v, %v", file, r, err)
+			m.parse = func(r process.Result) ([]string, error) {
+				if !strings.HasSuffix(r.Stdout, " enabler\n") {
+					t.Errorf("it ran as %q", r.Stdout)
+				}
+				return []string{"enabler"}, nil
+			}
+			offer := func(timeout time.Duration) ptrace.Offer {
+				return driver.New(&m, driver.Config{LockTimeout: timeout}).Offer(t.Context(), []string{"enabler"})
+			}
+			if o := offer(300 * time.Millisecond); o.Package != "enabler" {
+				t.Errorf("nobody has %s: %+v", file, o)
 			}
 			pid, release := locked(t, m.under(file), kind)
-			want := fmt.Sprintf("wait for dnf5: process %d has held %s for 300ms: wait for it to end, or raise lock_timeout", pid, m.under(file))
-			if _, err := m.run(t.Context(), false, "1m", []string{"install"}, "enabler"); err == nil || err.Error() != want {
-				t.Errorf("somebody has a %s lock:\n got %v\nwant %s", kind, err, want)
+			want := fmt.Sprintf("wait for dnf5: another process has been using it for 300ms: wait for it to end, or raise lock_timeout: "+
+				"dnf5 install enabler: process %d holds %s", pid, m.under(file))
+			if o := offer(300 * time.Millisecond); o.Cause != want {
+				t.Errorf("somebody has a %s lock:\n got %+v\nwant %s", kind, o, want)
 			}
-			m.LockTimeout = time.Minute
 			time.AfterFunc(300*time.Millisecond, release)
-			if _, err := m.run(t.Context(), false, "1m", []string{"install"}, "enabler"); err != nil {
-				t.Error(err)
+			if o := offer(time.Minute); o.Package != "enabler" {
+				t.Errorf("%+v", o)
 			}
 		}
 	}
@@ -89,11 +102,11 @@ func TestDNF5Busy(t *testing.T) {
 		"error: can't create transaction lock on /usr/lib/sysimage/rpm/.rpm.lock (Resource temporarily unavailable)": true,
 		"Failed to resolve the transaction:\nNo match for argument: default-yama-scope":                              false,
 	} {
-		if got := dnf5.busy(result{stderr: said, code: 1}); got != busy {
+		if got := dnf5.busy(process.Result{Stderr: said, Code: 1}); got != busy {
 			t.Errorf("%q: %v", said, got)
 		}
 	}
-	if dnf5.busy(result{stdout: "Running transaction lock test"}) {
+	if dnf5.busy(process.Result{Stdout: "Running transaction lock test"}) {
 		t.Error("a success is not busy")
 	}
 }

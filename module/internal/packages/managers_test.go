@@ -10,7 +10,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
+
+// notOffered is the answer that no repository has a package.
+var notOffered = port.ErrNotOffered.Error()
 
 const (
 	suse = "aaa_base-yama-enable-ptrace"
@@ -20,41 +26,41 @@ const (
 // readings are how the answers of managers are read, by the first words of their names.
 var readings = []struct {
 	begins string
-	read   func(result) (any, error)
+	read   func(process.Result) (any, error)
 }{
-	{"zypper history", func(r result) (any, error) {
+	{"zypper history", func(r process.Result) (any, error) {
 		var all [3]string
 		for i, name := range []string{suse, "gdb", "ltrace"} {
-			asked, noted := readHistory(r.stdout, name)
+			asked, noted := readHistory(r.Stdout, name)
 			all[i] = fmt.Sprint(asked, noted)
 		}
 		return all, nil
 	}},
-	{"zypper list", func(r result) (any, error) {
-		return []bool{readAutoInstalled(r.stdout, suse), readAutoInstalled(r.stdout, "ltrace"), readAutoInstalled(r.stdout, "trace")}, nil
+	{"zypper list", func(r process.Result) (any, error) {
+		return []bool{readAutoInstalled(r.Stdout, suse), readAutoInstalled(r.Stdout, "ltrace"), readAutoInstalled(r.Stdout, "trace")}, nil
 	}},
-	{"zypper", func(r result) (any, error) { return readZypper(r) }},
-	{"apt states", func(r result) (any, error) {
-		return []bool{readExtendedStates(r.stdout, site), readExtendedStates(r.stdout, "none")}, nil
+	{"zypper", func(r process.Result) (any, error) { return readZypper(r) }},
+	{"apt states", func(r process.Result) (any, error) {
+		return []bool{readExtendedStates(r.Stdout, site), readExtendedStates(r.Stdout, "none")}, nil
 	}},
-	{"apt", func(r result) (any, error) { return readAPT(r) }},
-	{"pacman desc", func(r result) (any, error) { return readDesc(r.stdout)["REASON"], nil }},
-	{"pacman owns", func(r result) (any, error) {
+	{"apt", func(r process.Result) (any, error) { return readAPT(r) }},
+	{"pacman desc", func(r process.Result) (any, error) { return readDesc(r.Stdout)["REASON"], nil }},
+	{"pacman owns", func(r process.Result) (any, error) {
 		return readOwns(r, func(f string) string { return f }, []string{enablerFile, "/etc/none", "/etc/passwd"})
 	}},
-	{"pacman check", func(r result) (any, error) { return readCheck(r, site, enablerFile) }},
-	{"pacman removal", func(r result) (any, error) { return readPacmanRemoval(r, site) }},
-	{"pacman", func(r result) (any, error) { return readPacman(r) }},
-	{"dnf5 notes", func(r result) (any, error) {
-		return []string{readPackagesTOML(r.stdout, "gdb"), readPackagesTOML(r.stdout, site), readPackagesTOML(r.stdout, "none")}, nil
+	{"pacman check", func(r process.Result) (any, error) { return readCheck(r, site, enablerFile) }},
+	{"pacman removal", func(r process.Result) (any, error) { return readPacmanRemoval(r, site) }},
+	{"pacman", func(r process.Result) (any, error) { return readPacman(r) }},
+	{"dnf5 notes", func(r process.Result) (any, error) {
+		return []string{readPackagesTOML(r.Stdout, "gdb"), readPackagesTOML(r.Stdout, site), readPackagesTOML(r.Stdout, "none")}, nil
 	}},
-	{"dnf5 reason of what rpm installed", func(r result) (any, error) { return readReason(r, "bash") }},
-	{"dnf5 reason", func(r result) (any, error) { return readReason(r, site) }},
-	{"apk removal", func(r result) (any, error) { return readAPKRemoval(r, site) }},
-	{"apk", func(r result) (any, error) { return readAPK(r) }},
+	{"dnf5 reason of what rpm installed", func(r process.Result) (any, error) { return readReason(r, "bash") }},
+	{"dnf5 reason", func(r process.Result) (any, error) { return readReason(r, site) }},
+	{"apk removal", func(r process.Result) (any, error) { return readAPKRemoval(r, site) }},
+	{"apk", func(r process.Result) (any, error) { return readAPK(r) }},
 }
 
-func read(name string, r result) (any, error) {
+func read(name string, r process.Result) (any, error) {
 	for _, reading := range readings {
 		if strings.HasPrefix(name, reading.begins) {
 			return reading.read(r)
@@ -64,14 +70,14 @@ func read(name string, r result) (any, error) {
 }
 
 // resultOf takes an answer apart: lines of stderr are marked, and the last line is the exit code.
-func resultOf(text string) (r result) {
+func resultOf(text string) (r process.Result) {
 	for line := range strings.Lines(text) {
 		if code, ok := strings.CutPrefix(line, "exit: "); ok {
-			_, _ = fmt.Sscan(code, &r.code)
+			_, _ = fmt.Sscan(code, &r.Code)
 		} else if complaint, ok := strings.CutPrefix(line, "stderr: "); ok {
-			r.stderr += complaint
+			r.Stderr += complaint
 		} else {
-			r.stdout += line
+			r.Stdout += line
 		}
 	}
 	return r
@@ -86,7 +92,7 @@ func TestReadManagers(t *testing.T) {
 	want := map[string]string{
 		"zypper offered":                    "[" + suse + "]",
 		"zypper with others":                "[" + suse + " requirer]",
-		"zypper not offered":                "not offered",
+		"zypper not offered":                notOffered,
 		"zypper installed already":          "Nothing to do.",
 		"zypper history":                    "[false true true true false false]",
 		"zypper history after an upgrade":   "[false true true true false false]",
@@ -96,7 +102,7 @@ func TestReadManagers(t *testing.T) {
 		"apt offered":                       "[" + site + "]",
 		"apt capability":                    "[" + site + "]",
 		"apt with others":                   "[" + site + " requirer]",
-		"apt not offered":                   "not offered",
+		"apt not offered":                   notOffered,
 		"apt installed already":             "is already the newest version",
 		"apt states":                        "[true false]",
 		"apt removal":                       "[" + site + "]",
@@ -104,7 +110,7 @@ func TestReadManagers(t *testing.T) {
 		"pacman offered":                    "[" + site + "]",
 		"pacman capability":                 "[" + site + "]",
 		"pacman with others":                "[" + site + " requirer]",
-		"pacman not offered":                "not offered",
+		"pacman not offered":                notOffered,
 		"pacman desc":                       "[1]",
 		"pacman owns":                       "map[" + enablerFile + ":" + site + "]",
 		"pacman check":                      "true",
@@ -112,12 +118,12 @@ func TestReadManagers(t *testing.T) {
 		"pacman removal":                    "[]",
 		"pacman removal with others":        "[requirer]",
 		"pacman no lists":                   "package 'yama-ptrace-enable' was not found",
-		"pacman unknown":                    "not offered",
+		"pacman unknown":                    notOffered,
 		"dnf5 notes":                        "[User Weak Dependency ]",
 		"dnf5 reason":                       "false",
 		"dnf5 reason of what rpm installed": "false",
 		"apk with others":                   "[" + site + " requirer]",
-		"apk not offered":                   "not offered",
+		"apk not offered":                   notOffered,
 		"apk repository out of reach":       "WARNING: opening /srv/repo/Packages.adb",
 		"apk removal":                       "[]",
 		"apk removal with others":           "[requirer]",
@@ -134,7 +140,7 @@ func TestReadManagers(t *testing.T) {
 		if w, known := want[f.Name]; !known || !strings.Contains(text, w) || err == nil && text != w {
 			t.Errorf("%s: got %s, want %s", f.Name, text, w)
 		}
-		if (want[f.Name] == "not offered") != errors.Is(err, errNotOffered) {
+		if (want[f.Name] == notOffered) != errors.Is(err, port.ErrNotOffered) {
 			t.Errorf("%s: %v: not offered and unknown are different answers", f.Name, err)
 		}
 	}
@@ -148,12 +154,12 @@ func FuzzReadManagers(f *testing.F) {
 	}
 	for _, file := range archive.Files {
 		r := resultOf(string(file.Data))
-		f.Add(r.stdout, r.stderr, r.code)
+		f.Add(r.Stdout, r.Stderr, r.Code)
 	}
 	f.Add(strings.Repeat("Inst a (1)\n<solvable name=\"a\">\n", 1<<15)+"<install-summary", "", 0)
 	f.Fuzz(func(t *testing.T, stdout, stderr string, code int) {
-		r := result{stdout: stdout, stderr: stderr, code: code}
-		for name, read := range map[string]func(result) ([]string, error){"zypper": readZypper, "apt": readAPT, "pacman": readPacman, "apk": readAPK} {
+		r := process.Result{Stdout: stdout, Stderr: stderr, Code: code}
+		for name, read := range map[string]func(process.Result) ([]string, error){"zypper": readZypper, "apt": readAPT, "pacman": readPacman, "apk": readAPK} {
 			names, err := read(r)
 			if err == nil && (len(names) == 0 || slices.Contains(names, "")) {
 				t.Errorf("%s: names %q", name, names)

@@ -8,26 +8,28 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"hardening.yama/module/internal/process"
 )
 
 const enablerFile = "/usr/lib/sysctl.d/10-default-yama-scope.conf"
 
 // answers of rpm, and how each is read.
-var answers = map[string]func(result) (any, error){
-	"installed": func(r result) (any, error) { return readInstalled(r, []string{"elfutils", "gdb", "strace"}) },
-	"owners": func(r result) (any, error) {
+var answers = map[string]func(process.Result) (any, error){
+	"installed": func(r process.Result) (any, error) { return readInstalled(r, []string{"elfutils", "gdb", "strace"}) },
+	"owners": func(r process.Result) (any, error) {
 		return readOwners(r, []string{"/etc/sysctl.d/60-site-1.conf", enablerFile})
 	},
-	"requirers": func(r result) (any, error) {
+	"requirers": func(r process.Result) (any, error) {
 		requirers := map[string][]string{}
 		next, err := readRequirers(r, map[string]string{"elfutils": "elfutils", "strace": "strace"}, requirers)
 		return []any{requirers, next}, err
 	},
-	"removal": func(r result) (any, error) {
-		r.code = strings.Count(r.stdout, "error:")
+	"removal": func(r process.Result) (any, error) {
+		r.Code = strings.Count(r.Stdout, "error:")
 		return readRemoval(r)
 	},
-	"changed": func(r result) (any, error) { return readUnchanged(r, enablerFile) },
+	"changed": func(r process.Result) (any, error) { return readUnchanged(r, enablerFile) },
 }
 
 // TestReadRPM reads what the real program said: an answer, or that there is none.
@@ -56,7 +58,7 @@ func TestReadRPM(t *testing.T) {
 	}
 	for _, f := range archive.Files {
 		kind, _, _ := strings.Cut(strings.Replace(f.Name, " of", ",", 1), ",")
-		got, err := answers[kind](result{stdout: string(f.Data)})
+		got, err := answers[kind](process.Result{Stdout: string(f.Data)})
 		text := fmt.Sprint(got)
 		if err != nil {
 			text = err.Error()
@@ -79,10 +81,10 @@ func FuzzReadRPM(f *testing.F) {
 	f.Add(strings.Repeat("N\ta\nR\telfutils\nP\tb\n", 1<<16))
 	f.Fuzz(func(t *testing.T, text string) {
 		for kind, read := range answers {
-			if got, err := read(result{stdout: "error: cannot open Packages database\n" + text}); err == nil && kind != "removal" {
+			if got, err := read(process.Result{Stdout: "error: cannot open Packages database\n" + text}); err == nil && kind != "removal" {
 				t.Errorf("%s: %q is an answer: %v", kind, text, got)
 			}
-			_, _ = read(result{stdout: text}) // it does not panic
+			_, _ = read(process.Result{Stdout: text}) // it does not panic
 		}
 	})
 }

@@ -10,9 +10,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // rpm's database: of dnf, zypper, and what they make images of. It lies where the distribution put it.
@@ -21,39 +23,33 @@ var rpmDatabase = database{
 		"/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite",
 		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
 	},
-	program: rpmProgram, atRoot: rootOption, atPlace: "--dbpath=", host: []string{"--eval", "%{_dbpath}"},
-	installed: Manager.rpmInstalled, owners: Manager.rpmOwners, unchanged: Manager.rpmUnchanged, requirers: Manager.rpmRequirers,
-	wait: Manager.waitForDatabase,
+	program: rpmProgram, rootOptions: rootOption, dbDirOption: "--dbpath=", printDBDir: []string{"--eval", "%{_dbpath}"},
+	installed: (*Manager).rpmInstalled, owners: (*Manager).rpmOwners, unchanged: (*Manager).rpmUnchanged, requirers: (*Manager).rpmRequirers,
+	checkLock: (*Manager).checkRPMLock, configuration: rpmConfiguration,
 }
 
 const rpmProgram = "/usr/bin/rpm"
 
 // rpmInstalled asks which of the names are installed, in the order of the names.
-func (m Manager) rpmInstalled(ctx context.Context, names []string) func() ([]Installed, error) {
-	if err := m.rpmCanRead(); err != nil {
-		return func() ([]Installed, error) { return nil, err }
+func (m *Manager) rpmInstalled(ctx context.Context, names []string) ([]port.Package, error) {
+	cache := m.rpmCache(names)
+	if found, ok := cache.read(); ok {
+		hclog.FromContext(ctx).Debug("the rpm database has not changed since it was asked", "answer", cache.file)
+		return found, nil
 	}
-	k := m.keep(names)
-	if found, ok := k.answer(); ok {
-		hclog.FromContext(ctx).Debug("the rpm database is as it was when it was asked", "answer", k.file)
-		return func() ([]Installed, error) { return found, nil }
+	r, err := m.query(ctx, m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	if err != nil {
+		return nil, err
 	}
-	wait := m.beginQuery(ctx, m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
-	return func() ([]Installed, error) {
-		r, err := wait()
-		if err != nil {
-			return nil, err
-		}
-		found, err := readInstalled(r, names)
-		if err == nil && !m.ReadOnly {
-			k.write(found)
-		}
-		return found, m.ofDatabase(err)
+	found, err := readInstalled(r, names)
+	if err == nil && !m.CheckMode {
+		cache.write(found)
 	}
+	return found, m.ofDatabase(err)
 }
 
 // rpmOwners returns the package of each of the files that has one, changed or not.
-func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
 	r, err := m.query(ctx, m.database.program, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
 	if err != nil {
 		return nil, err
@@ -68,7 +64,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 		if err != nil {
 			return nil, err
 		}
-		r.stdout, _, _ = strings.Cut(r.stdout, "\n") // the first of them will do
+		r.Stdout, _, _ = strings.Cut(r.Stdout, "\n") // the first of them will do
 		one, err := readOwners(r, []string{file})
 		if err != nil {
 			return nil, m.ofDatabase(err)
@@ -79,7 +75,7 @@ func (m Manager) rpmOwners(ctx context.Context, files []string) (map[string]stri
 }
 
 // rpmUnchanged tells whether a package's file has the content that it came with.
-func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
+func (m *Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
 	r, err := m.query(ctx, m.database.program, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
 		return false, err
@@ -88,23 +84,12 @@ func (m Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, er
 	return unchanged, m.ofDatabase(err)
 }
 
-// rpmCanRead returns an error where a file of rpm's configuration is one that rpm would wait for, or read without end.
-func (m Manager) rpmCanRead() error {
-	for _, file := range decisive {
-		info, err := m.files.Stat(file)
-		if err == nil && !info.Regular() && !info.Dir() && !info.Null() {
-			return fmt.Errorf("ask the rpm database: %s is %s, which rpm cannot read: remove it", m.under(file), info.Kind())
-		}
-	}
-	return nil
-}
-
 // ofDatabase returns an error of the rpm database with its place, and that of the configuration.
-func (m Manager) ofDatabase(err error) error {
+func (m *Manager) ofDatabase(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w (database: %s, configuration: %s)", err, m.file, m.under(decisive[1]))
+	return fmt.Errorf("%w (database: %s, configuration: %s)", err, m.dbFile, m.under(rpmMacros))
 }
 
 // isa is what rpm puts behind a package's name where the architecture matters.
@@ -116,7 +101,7 @@ var isa = map[string]string{
 const requirersDepth = 3
 
 // rpmRequirers returns for each of the packages the installed ones that require it, and those that require those.
-func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
+func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
 	requirers := map[string][]string{}
 	provider := map[string]string{} // of a capability
 	for _, name := range names {
@@ -144,7 +129,7 @@ func (m Manager) rpmRequirers(ctx context.Context, names []string) (map[string][
 
 // rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than
 // the package manager: it is exact, quick, and needs no repository.
-func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
+func (m *Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
 	r, err := m.query(ctx, m.database.program, "-e", "--test", "--", name)
 	if err != nil {
 		return nil, err
@@ -152,11 +137,15 @@ func (m Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) 
 	return readRemoval(r)
 }
 
-// waitForDatabase waits until no other process holds rpm's transaction lock. dnf5 would fail at once, without saying why.
-func (m Manager) waitForDatabase(ctx context.Context) error {
-	r, err := m.execute(ctx, false, queryDeadline, m.database.program, append(m.placeArgs(), "--eval", "%{_rpmlock_path}")...)
+// checkRPMLock returns an error that wraps port.ErrBusy while another process holds rpm's transaction lock. dnf5 would fail at
+// once, without saying why.
+func (m *Manager) checkRPMLock(ctx context.Context) error {
+	c := &process.Command{
+		Program: m.database.program, Args: append(m.dbDirArgs(), "--eval", "%{_rpmlock_path}"), Environment: environment, Starter: process.Here,
+	}
+	r, err := c.Run(ctx)
 	if err != nil {
 		return err
 	}
-	return m.waitForLock(ctx, "the package database", strings.TrimSpace(r.stdout), time.Now().Add(m.LockTimeout))
+	return m.checkFileLock(strings.TrimSpace(r.Stdout))
 }

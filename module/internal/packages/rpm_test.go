@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hardening.yama/module/internal/driver"
 )
 
 // rpmOfHost has a program stand for rpm, which writes down what it is asked. The database of its host is in a directory.
@@ -26,10 +28,10 @@ case " $*" in
 esac
 `, dir, place)
 	check(t, os.WriteFile(dir+"/rpm", []byte(script), 0o700))
-	before, dnf5Before := rpmDatabase.program, managers[0]
+	before, dnf5Before := rpmDatabase.program, dnf5
 	rpmDatabase.program = dir + "/rpm"
-	managers[0].program = dir + "/rpm"
-	t.Cleanup(func() { rpmDatabase.program, managers[0] = before, dnf5Before })
+	dnf5.program = dir + "/rpm"
+	t.Cleanup(func() { rpmDatabase.program, dnf5 = before, dnf5Before })
 	return func() string {
 		content, err := os.ReadFile(dir + "/said")
 		if err != nil && !os.IsNotExist(err) {
@@ -47,54 +49,55 @@ func TestTreeOfAnother(t *testing.T) {
 	for name, c := range map[string]struct {
 		host, tree string
 		link       string // in the tree, to its database
-		sealed     string
+		readOnly   string
 	}{
 		"Fedora in Fedora":         {host: sysimage, tree: sysimage},
-		"Fedora's CentOS 9":        {host: sysimage, tree: classic, sealed: "the package database of the tree lies in /var/lib/rpm, where dnf5 of this host does not look, but in /usr/lib/sysimage/rpm"},
+		"Fedora's CentOS 9":        {host: sysimage, tree: classic, readOnly: "the package database of the tree lies in /var/lib/rpm, where dnf5 of this host does not look, but in /usr/lib/sysimage/rpm"},
 		"CentOS 9 in CentOS 9":     {host: classic, tree: classic},
 		"Debian's Fedora, by link": {host: classic, tree: sysimage, link: classic},
-		"Debian's, without a link": {host: classic, tree: sysimage, sealed: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in /var/lib/rpm"},
-		"nobody knows where":       {tree: sysimage, sealed: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in "},
+		"Debian's, without a link": {host: classic, tree: sysimage, readOnly: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in /var/lib/rpm"},
+		"nobody knows where":       {tree: sysimage, readOnly: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := rpmOfHost(t, c.host)
 			root := t.TempDir()
 			check(t, os.MkdirAll(root+c.tree, 0o755))
 			write(t, root+c.tree+"/rpmdb.sqlite", "database")
+			check(t, os.MkdirAll(root+"/etc", 0o755))
+			write(t, root+"/etc/a", "")
 			if c.link != "" {
 				check(t, os.MkdirAll(filepath.Dir(root+c.link), 0o755))
 				check(t, os.Symlink("../.."+c.tree, root+c.link))
 			}
 			m, err := Find(filesOf(t, root), root, []string{"dnf5"}, false)
-			if err != nil || m.Name != "dnf5" || m.sealed != c.sealed {
-				t.Fatalf("%s %q, %v", m, m.sealed, err)
+			if err != nil || m.Name != "dnf5" || m.readOnly != c.readOnly {
+				t.Fatalf("%s %q, %v", m.Name, m.readOnly, err)
 			}
-			m.LockTimeout = time.Second
+			d := driver.New(m, driver.Config{LockTimeout: time.Second})
 			said()
-			if found, err := m.AskInstalled(t.Context(), []string{"enabler"})(); err != nil || len(found) != 1 {
+			if found, err := d.StartInstalled(t.Context(), []string{"enabler"})(); err != nil || len(found) != 1 {
 				t.Errorf("%v, %v", found, err)
 			}
 			_, _ = m.Requirers(t.Context(), []string{"enabler"})
-			if owners, err := m.Owners(t.Context(), []string{"/etc/a"}); err != nil || owners["/etc/a"] != "enabler" {
+			if owners, err := ownersOf(m, "/etc/a"); err != nil || owners["/etc/a"] != "enabler" {
 				t.Errorf("%v, %v", owners, err)
 			}
-			_, _ = m.Unchanged(t.Context(), "enabler", "/etc/a")
-			removal := m.Removal(t.Context(), "enabler")
-			check(t, m.waitForDatabase(t.Context()))
+			removal := d.Removal(t.Context(), "enabler")
+			check(t, m.checkRPMLock(t.Context()))
 			for line := range strings.Lines(said()) {
 				lock := strings.Contains(line, "_rpmlock_path")
 				manager := strings.Contains(line, "--installroot="+root)
-				if lock != !strings.Contains(line, "--root="+root) && !manager || !manager && !strings.Contains(line, "--dbpath="+c.tree) || manager && c.sealed != "" {
+				if lock != !strings.Contains(line, "--root="+root) && !manager || !manager && !strings.Contains(line, "--dbpath="+c.tree) || manager && c.readOnly != "" {
 					t.Errorf("it was asked: %s", line)
 				}
 			}
-			if c.sealed == "" {
+			if c.readOnly == "" {
 				return
 			}
-			if removal.Cause != m.sealed || !removal.Unknown {
+			if removal.Cause != m.readOnly || !removal.Unknown {
 				t.Errorf("%+v", removal)
 			}
-			if err := m.Install(t.Context(), "enabler"); err == nil || err.Error() != m.sealed {
+			if err := d.Install(t.Context(), "enabler"); err == nil || err.Error() != m.readOnly {
 				t.Error(err)
 			}
 		})
@@ -105,7 +108,7 @@ func TestTreeOfAnother(t *testing.T) {
 func TestHostItself(t *testing.T) {
 	said := rpmOfHost(t, "/elsewhere")
 	m, err := Find(filesOf(t, "/"), "/", []string{"dnf5"}, false)
-	if err != nil || m.place != "" || m.astray || said() != "" {
+	if err != nil || m.dbDir != "" || m.dbElsewhere || said() != "" {
 		t.Errorf("%+v, %v", m, err)
 	}
 	m.root, m.database = "/", &rpmDatabase
@@ -138,16 +141,16 @@ func TestSuccessor(t *testing.T) {
 	root := t.TempDir()
 	check(t, os.MkdirAll(root+"/var/lib/rpm", 0o755))
 	write(t, root+"/var/lib/rpm/rpmdb.sqlite", "database")
-	before := managers[1]
-	t.Cleanup(func() { managers[1] = before })
-	managers[1].program = t.TempDir() + "/dnf"
-	check(t, os.WriteFile(managers[1].program, nil, 0o700))
+	before := dnf
+	t.Cleanup(func() { dnf = before })
+	dnf.program = t.TempDir() + "/dnf"
+	check(t, os.WriteFile(dnf.program, nil, 0o700))
 	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
-		t.Errorf("%s, %v", m, err)
+		t.Errorf("%s, %v", m.Name, err)
 	}
-	check(t, os.Remove(managers[1].program))
-	check(t, os.Symlink(managers[0].program, managers[1].program))
+	check(t, os.Remove(dnf.program))
+	check(t, os.Symlink(dnf5.program, dnf.program))
 	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
-		t.Errorf("%s, %v", m, err)
+		t.Errorf("%s, %v", m.Name, err)
 	}
 }

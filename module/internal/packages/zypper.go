@@ -8,20 +8,23 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"hardening.yama/module/internal/process"
+	"hardening.yama/module/plugin/port"
 )
 
 // zypper, whose exit codes zypper(8) documents.
 var zypper = Manager{
-	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, atRoot: rootOption, lively: true,
-	ask: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, read: readZypper,
-	removal: Manager.rpmRemoval,
-	unasked: []string{"--userdata", zyppUserData},
-	install: []string{"--non-interactive", "install", "--no-recommends", "--auto-agree-with-licenses"},
-	remove:  []string{"--non-interactive", "--no-refresh", "remove", "--no-clean-deps"},
-	asked:   Manager.zypperAsked,
-	busy:    func(r result) bool { return r.code == zypperLocked },
+	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, rootOptions: rootOption, runsScriptlets: true,
+	simulate: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, parse: readZypper,
+	removal:       (*Manager).rpmRemoval,
+	asDependency:  []string{"--userdata", zyppUserData},
+	install:       []string{"--non-interactive", "install", "--no-recommends", "--auto-agree-with-licenses"},
+	remove:        []string{"--non-interactive", "--no-refresh", "remove", "--no-clean-deps"},
+	userInstalled: (*Manager).zypperUserInstalled,
+	busy:          func(r process.Result) bool { return r.Code == zypperLocked },
 	// A reboot or a restart of the manager is suggested; a repository was passed over. What came of it says the database.
-	fine: []int{102, 103, 106},
+	successCodes: []int{102, 103, 106},
 }
 
 const (
@@ -30,9 +33,9 @@ const (
 )
 
 // readZypper returns the names of all packages that a transaction would touch: an element of XML each.
-func readZypper(r result) ([]string, error) {
+func readZypper(r process.Result) ([]string, error) {
 	var names []string
-	_, summary, _ := strings.Cut(r.stdout, "<install-summary")
+	_, summary, _ := strings.Cut(r.Stdout, "<install-summary")
 	summary, _, whole := strings.Cut(summary, "</install-summary>")
 	for element := range strings.SplitSeq(summary, "<solvable ") {
 		_, name, found := strings.Cut(element, ` name="`)
@@ -42,12 +45,12 @@ func readZypper(r result) ([]string, error) {
 		}
 	}
 	switch {
-	case r.code == zypperNotFound && strings.Contains(r.stdout, "have not been refreshed because of an error"):
-		return nil, errors.New(textOf(r.stdout))
-	case r.code == zypperNotFound:
-		return nil, errNotOffered
-	case r.code != 0 && r.code != 106 || !whole || names == nil:
-		return nil, errors.New(textOf(r.stdout + r.stderr))
+	case r.Code == zypperNotFound && strings.Contains(r.Stdout, "have not been refreshed because of an error"):
+		return nil, errors.New(textOf(r.Stdout))
+	case r.Code == zypperNotFound:
+		return nil, port.ErrNotOffered
+	case r.Code != 0 && r.Code != 106 || !whole || names == nil:
+		return nil, errors.New(textOf(r.Stdout + r.Stderr))
 	}
 	return names, nil
 }
@@ -63,7 +66,7 @@ func textOf(xml string) string {
 		}
 	}
 	if said == nil {
-		return result{stdout: xml}.lastLines()
+		return process.Result{Stdout: xml}.LastLines()
 	}
 	return strings.NewReplacer("&apos;", "'", "&quot;", `"`, "&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(strings.Join(said, " | "))
 }
@@ -76,7 +79,7 @@ const (
 	zyppUserData = "hardening.yama"
 )
 
-func (m Manager) zypperAsked(_ context.Context, name string) (bool, error) {
+func (m *Manager) zypperUserInstalled(_ context.Context, name string) (bool, error) {
 	history, err := m.readFile(zyppHistory)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
@@ -91,11 +94,11 @@ func (m Manager) zypperAsked(_ context.Context, name string) (bool, error) {
 	if readAutoInstalled(list, name) {
 		return false, nil
 	}
-	return false, errUntold
+	return false, errNotRecorded
 }
 
-// errUntold says that a manager's notes do not go back far enough.
-var errUntold = errors.New("its history does not go back that far")
+// errNotRecorded says that a manager's record does not go back far enough.
+var errNotRecorded = errors.New("its history does not go back that far")
 
 // readHistory reads who last asked for a package, if anybody did since it was last removed:
 // date|install|name|edition|arch|requested by|repository|checksum|user data. Upgrades have nobody who requested them, and change

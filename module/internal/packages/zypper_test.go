@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestZypperAsked: the history says who asked, as long as it goes back that far; then the list of those that nobody asked for.
-func TestZypperAsked(t *testing.T) {
+// TestZypperUserInstalled: the history says who asked, as long as it goes back that far; then the list of those that nobody asked for.
+func TestZypperUserInstalled(t *testing.T) {
 	const (
 		person  = "2026-11-24 15:23:05|install|enabler|1-1|noarch|root@vm|lab|0bbb|\n"
 		ours    = "2026-11-24 15:23:05|install|enabler|1-1|noarch|root@vm|lab|0bbb|hardening.yama\n"
@@ -44,14 +44,14 @@ func TestZypperAsked(t *testing.T) {
 				write(t, m.under(file), content)
 			}
 		}
-		if asked, err := m.zypperAsked(t.Context(), "enabler"); asked != c.asked || errors.Is(err, errUntold) != c.untold || (err != nil) != c.untold {
+		if asked, err := m.zypperUserInstalled(t.Context(), "enabler"); asked != c.asked || errors.Is(err, errNotRecorded) != c.untold || (err != nil) != c.untold {
 			t.Errorf("%s: %v, %v", name, asked, err)
 		}
 	}
 	root := t.TempDir()
 	m := Manager{files: filesOf(t, root), root: root}
 	check(t, os.MkdirAll(m.under(zyppHistory), 0o700))
-	if _, err := m.zypperAsked(t.Context(), "enabler"); err == nil || errors.Is(err, errUntold) {
+	if _, err := m.zypperUserInstalled(t.Context(), "enabler"); err == nil || errors.Is(err, errNotRecorded) {
 		t.Error("a history that cannot be read is an answer")
 	}
 }

@@ -23,26 +23,23 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 
+	"hardening.yama/module/internal/driver"
 	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/plugin/port"
 )
 
 // Config says which plugin it is, and what for.
 type Config struct {
 	// File is the absolute path of its program, SHA256 the checksum that it must have, in hex.
 	File, SHA256 string
-	Host         wire.Host
-	// LockTimeout is how long another user of the package manager is waited for.
-	LockTimeout time.Duration
-	// Starting starts the process, for instance where what it writes is thrown away; nil is to just start it.
+	Host         port.Host
+	// Starting starts the process, for instance in a view where what it writes is thrown away; nil: just start it.
 	Starting func(start func() error) error
 }
 
-// How long it may take. Strings, so that a test can build the program with less patience (-ldflags -X).
+// How long it may take, besides the deadline of each call, which is the caller's. Strings, so that a test can build the program with less patience (-ldflags -X).
 var (
-	startPatience       = "15s"
-	queryPatience       = "1m"
-	askPatience         = "3m"
-	transactionPatience = "15m"
+	startPatience = "15s"
 	// extraPatience is for those who notice themselves that their time is over, and say what took so long.
 	extraPatience = "15s"
 	// quitGrace is for those who are told to go, stopGrace for those who are told to let go of what they do, killGrace for those
@@ -64,28 +61,26 @@ func patience(text string) time.Duration {
 	return d
 }
 
-// Manager is a plugin that runs.
+// Manager is a plugin that runs: a port.Manager, which is asked one call after the other.
 type Manager struct {
 	config      Config
 	log         hclog.Logger
-	description wire.Description
+	description port.Description
 
 	process    *process
 	removeDir  func()
 	connection *metered
 	control    *rpc.Client // go-plugin's own
 	rpc        *rpc.Client
-	asking     chan struct{} // has one who asks
 
 	sync.Mutex
-	changed map[string]bool // files of packages, by what Owners said
-	failure error           // why it is asked nothing more
+	failure error // why it is asked nothing more
 }
 
 // Open starts a plugin. The context's logger gets its lines.
 func Open(ctx context.Context, c Config) (*Manager, error) {
-	m := &Manager{config: c, log: hclog.FromContext(ctx).Named("backend_plugin"), asking: make(chan struct{}, 1), changed: map[string]bool{}}
-	program, err := sealed(c.File, c.SHA256)
+	m := &Manager{config: c, log: hclog.FromContext(ctx).Named("backend_plugin")}
+	program, err := memfd(c.File, c.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("use the plugin %s: %w", c.File, err)
 	}
@@ -124,7 +119,10 @@ func (m *Manager) begin(ctx context.Context, dir string) error {
 	case <-time.After(patience(startPatience)):
 		return m.fail("started", "it took no connection within "+startPatience+" and was ended")
 	}
-	a, err := m.ask(ctx, opening, nil, patience(startPatience))
+	start := patience(startPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, start, driver.Overdue{After: start})
+	defer cancel()
+	a, err := m.ask(ctx, opening, nil)
 	if err != nil {
 		return err
 	}
@@ -165,7 +163,7 @@ func (m *Manager) shakeHands(dir string) (address net.Addr, err error) {
 
 // startFailure says why a plugin did not start, in fewer words than go-plugin.
 func (m *Manager) startFailure(err error) string {
-	said := wire.Line(err.Error(), 300)
+	said := port.Line(err.Error(), 300)
 	switch {
 	case m.process.cmd == nil || m.process.cmd.Process == nil:
 		return said
@@ -232,52 +230,46 @@ func (q question) unasked(a wire.Answer) string {
 	return ""
 }
 
-// errNotOffered is the answer that no repository has what was asked for.
-var errNotOffered = errors.New("not offered")
-
-// ask asks, and again for as long as somebody else is using the manager.
-func (m *Manager) ask(ctx context.Context, q question, names []string, patience time.Duration) (wire.Answer, error) {
-	for until := time.Now().Add(m.config.LockTimeout); ; {
-		a, err := m.once(ctx, q, names, patience)
-		if err != nil {
-			return a, err
-		}
-		cause := wire.Line(a.Cause, 500)
-		switch a.Code {
-		case wire.Done:
-			return a, nil
-		case wire.NotOffered:
-			return a, errNotOffered
-		case wire.Failed:
-			return a, fmt.Errorf("the plugin %s, %s, failed: %s", m.config.File, q.Words, cause)
-		case wire.Busy:
-		default:
-			return a, m.fail(q.Words, fmt.Sprintf("it answered with the code %q, which protocol %d does not have", wire.Line(string(a.Code), 50), wire.Protocol))
-		}
-		if time.Now().After(until) {
-			return a, fmt.Errorf("wait for %s (the plugin %s): another process has been using it for %s: wait for it to end, or raise lock_timeout: %s",
-				m.description.Name, m.config.File, m.config.LockTimeout, cause)
-		}
-		select {
-		case <-ctx.Done():
-			return a, m.stopped(q)
-		case <-time.After(500 * time.Millisecond):
-		}
+// ask asks, and returns what the answer's code means. A plugin that does not answer as it should is ended, and asked nothing more.
+func (m *Manager) ask(ctx context.Context, q question, names []string) (wire.Answer, error) {
+	a, err := m.once(ctx, q, names)
+	if err != nil {
+		return a, err
 	}
+	cause := port.Line(a.Cause, 500)
+	switch a.Code {
+	case wire.Done:
+		return a, nil
+	case wire.NotOffered:
+		return a, port.ErrNotOffered
+	case wire.Busy:
+		return a, busyError(fmt.Sprintf("the plugin %s, %s: %s", m.config.File, q.Words, cause))
+	case wire.Failed:
+		return a, fmt.Errorf("the plugin %s, %s, failed: %s", m.config.File, q.Words, cause)
+	}
+	return a, m.fail(q.Words, fmt.Sprintf("it answered with the code %q, which protocol %d does not have", port.Line(string(a.Code), 50), wire.Protocol))
 }
 
-// once asks once, when nobody else asks. A plugin that does not answer as it should is ended, and asked nothing more.
-func (m *Manager) once(ctx context.Context, q question, names []string, patient time.Duration) (wire.Answer, error) {
-	select {
-	case m.asking <- struct{}{}:
-		defer func() { <-m.asking }()
-	case <-ctx.Done():
-	}
+// busyError says who uses the manager, in the plugin's words.
+type busyError string
+
+func (e busyError) Error() string { return string(e) }
+func (e busyError) Unwrap() error { return port.ErrBusy }
+
+// longest is the deadline of a call whose context has none.
+const longest = 15 * time.Minute
+
+// once sends a question and waits for the answer.
+func (m *Manager) once(ctx context.Context, q question, names []string) (wire.Answer, error) {
 	if ctx.Err() != nil {
 		return wire.Answer{}, m.stopped(q)
 	}
 	if err := m.Err(); err != nil {
 		return wire.Answer{}, err
+	}
+	patient := longest
+	if end, limited := ctx.Deadline(); limited {
+		patient = time.Until(end)
 	}
 	began := time.Now()
 	m.connection.left.Store(answerLimit)
@@ -287,7 +279,7 @@ func (m *Manager) once(ctx context.Context, q question, names []string, patient 
 	go func() { answered <- m.rpc.Call(wire.Method(q.Name), asked, a) }() // where nobody reads, asking takes its time, too
 	deadline := time.NewTimer(patient + patience(extraPatience))
 	defer deadline.Stop()
-	stopped, late := ctx.Done(), fmt.Sprintf("it gave no answer within %s", patient)
+	stopped, late := ctx.Done(), "it gave no answer"
 	for {
 		select {
 		case err := <-answered:
@@ -298,7 +290,7 @@ func (m *Manager) once(ctx context.Context, q question, names []string, patient 
 			if field := q.unasked(*a); field != "" {
 				return wire.Answer{}, m.senseless(q, field)
 			}
-			if ctx.Err() != nil {
+			if ctx.Err() != nil && !overdue(ctx) {
 				return *a, m.stopped(q)
 			}
 			return *a, nil
@@ -307,6 +299,10 @@ func (m *Manager) once(ctx context.Context, q question, names []string, patient 
 		case <-deadline.C:
 			return wire.Answer{}, m.lost(q, names, late+" and was ended")
 		case <-stopped:
+			if overdue(ctx) { // it knows its deadline, and has extraPatience to say what took so long
+				stopped, late = nil, "it "+context.Cause(ctx).Error()
+				continue
+			}
 			// It stays, for what has to be put back; so it must let go of what it does.
 			stopped, late = nil, "the run was asked to stop, and it did not let go within "+stopGrace
 			go m.rpc.Call(wire.Method("Cancel"), wire.Question{}, &wire.Answer{}) //nolint:errcheck // that it lets go is what counts
@@ -315,7 +311,13 @@ func (m *Manager) once(ctx context.Context, q question, names []string, patient 
 	}
 }
 
-// stopped is the answer that nobody waits for any more.
+// overdue reports whether a context has ended since its call has had its time; otherwise the run was asked to stop.
+func overdue(ctx context.Context) bool {
+	var overdue driver.Overdue
+	return errors.As(context.Cause(ctx), &overdue)
+}
+
+// stopped is the answer when the run was asked to stop.
 func (m *Manager) stopped(q question) error {
 	return fmt.Errorf("the plugin %s, %s: the run was asked to stop", m.config.File, q.Words)
 }
@@ -332,7 +334,7 @@ func (m *Manager) lost(q question, names []string, why string) error {
 func (m *Manager) broken(err error) string {
 	var refused rpc.ServerError
 	if errors.As(err, &refused) {
-		return fmt.Sprintf("it said in the handshake that it speaks protocol %d, and does not: %s", wire.Protocol, wire.Line(err.Error(), 300))
+		return fmt.Sprintf("it said in the handshake that it speaks protocol %d, and does not: %s", wire.Protocol, port.Line(err.Error(), 300))
 	}
 	if m.connection != nil && m.connection.left.Load() <= 0 {
 		return fmt.Sprintf("it sent more than %d bytes and was ended", answerLimit)
@@ -340,7 +342,7 @@ func (m *Manager) broken(err error) string {
 	if m.ended(time.Second) {
 		return m.process.state + m.lastWords()
 	}
-	return "it answered with garbage and was ended: " + wire.Line(err.Error(), 300)
+	return "it answered with garbage and was ended: " + port.Line(err.Error(), 300)
 }
 
 // fail ends a plugin, and notes why it is asked nothing more.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/plugin/port"
 )
 
 const (
@@ -31,13 +31,13 @@ func (q quiet) Info(string, ...any)               {} // that the process exited,
 func (q quiet) Warn(message string, args ...any)  { q.Debug(message, args...) }
 func (q quiet) Error(message string, args ...any) { q.Debug(message, args...) }
 func (q quiet) Debug(message string, args ...any) {
-	q.Logger.Debug(wire.Line(message, lineLimit), tamed(args)...)
+	q.Logger.Debug(port.Line(message, lineLimit), tamed(args)...)
 }
 
 // tamed returns keys and values as plain text, in one line each.
 func tamed(args []any) []any {
 	for i := range args {
-		args[i] = wire.Line(fmt.Sprint(args[i]), lineLimit)
+		args[i] = port.Line(fmt.Sprint(args[i]), lineLimit)
 	}
 	return args
 }
@@ -57,7 +57,7 @@ func (t *talk) say(level hclog.Level, message string, args ...any) {
 	if t.left <= 0 {
 		return
 	}
-	message, args = wire.Line(message, lineLimit), tamed(args)
+	message, args = port.Line(message, lineLimit), tamed(args)
 	t.left -= lineCost + len(message)
 	for _, a := range args {
 		t.left -= len(a.(string)) // as tamed makes them

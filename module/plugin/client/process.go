@@ -24,7 +24,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/plugin/port"
 )
 
 // process is a plugin's, for go-plugin (runner.Runner): in a group of its own, which we end with it. If we are killed ourselves,
@@ -234,7 +234,7 @@ func (p *process) Diagnose(context.Context) string { return "" }
 // PluginToHost takes the socket that a plugin names, and no other than one where it was told to make it.
 func (p *process) PluginToHost(network, address string) (string, string, error) {
 	if network != "unix" || path.Dir(address) != p.dir || path.Clean(address) != address {
-		return "", "", fmt.Errorf("it names a socket that it was not told to make: %s %s", wire.Line(network, 20), wire.Line(address, 200))
+		return "", "", fmt.Errorf("it names a socket that it was not told to make: %s %s", port.Line(network, 20), port.Line(address, 200))
 	}
 	if !p.detached {
 		address = fmt.Sprintf("/proc/%d/root%s", p.cmd.Process.Pid, address)
@@ -303,11 +303,11 @@ func (s *said) lastWords() string {
 	for line := range strings.Lines(string(s.tail)) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return wire.Line(line, 200)
+			return port.Line(line, 200)
 		}
 		if line != "" && !strings.HasPrefix(line, "{") {
 			words = line
 		}
 	}
-	return wire.Line(words, 200)
+	return port.Line(words, 200)
 }

@@ -17,9 +17,9 @@ import (
 // programLimit bounds how large a plugin may be.
 const programLimit = 512 << 20
 
-// sealed returns the program as a file in memory that nobody can change, after its content was found to have the checksum:
-// what was looked at is what is run, whatever happens to the file meanwhile.
-func sealed(file, sum string) (*os.File, error) {
+// memfd returns the program as a sealed file in memory (memfd_create(2), F_SEAL_WRITE) whose content has the checksum: what was
+// checked is what runs, whatever happens to the file in the meantime.
+func memfd(file, sum string) (*os.File, error) {
 	source, err := openOwned(file)
 	if err != nil {
 		return nil, err

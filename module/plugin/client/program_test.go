@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hardening.yama/module/internal/packages"
-	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/internal/view"
+	"hardening.yama/module/plugin/port"
 )
 
 // TestRefused: what is not the program that was meant, or what others could change, is not started.
@@ -62,14 +62,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestSealed: what runs is what was looked at, whatever is done to the file then, and nobody can write to it.
-func TestSealed(t *testing.T) {
+// TestMemfd: what runs is what was looked at, whatever is done to the file then, and nobody can write to it.
+func TestMemfd(t *testing.T) {
 	file, sum := place(t, "logs")
 	before, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := sealed(file, strings.ToUpper(sum))
+	program, err := memfd(file, strings.ToUpper(sum))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestSwapped(t *testing.T) {
 		}
 		return start()
 	}
-	m, err := Open(t.Context(), Config{File: file, SHA256: sum, Host: wire.Host{Root: "/"}, Starting: swap})
+	m, err := Open(t.Context(), Config{File: file, SHA256: sum, Host: port.Host{Root: "/"}, Starting: swap})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestSwapped(t *testing.T) {
 // TestLongName: the file may be called whatever the host lets it.
 func TestLongName(t *testing.T) {
 	file, sum := place(t, strings.Repeat("x", 255))
-	program, err := sealed(file, sum)
+	program, err := memfd(file, sum)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,14 +142,14 @@ func TestWithoutDetachedMounts(t *testing.T) {
 	defer func() { detach = detachedMount }()
 	for name, starting := range map[string]func(func() error) error{
 		"the same mounts": nil,
-		"other mounts":    func(start func() error) error { return packages.InThrowawayView("/", start) },
+		"other mounts":    view.Throwaway("/", nil).Do,
 	} {
 		t.Run(name, func(t *testing.T) {
 			if os.Geteuid() != 0 && starting != nil {
 				t.Skip("other mounts need root")
 			}
 			file, sum := place(t, "logs")
-			m, err := Open(t.Context(), Config{File: file, SHA256: sum, Host: wire.Host{Root: "/"}, Starting: starting})
+			m, err := Open(t.Context(), Config{File: file, SHA256: sum, Host: port.Host{Root: "/"}, Starting: starting})
 			if err != nil {
 				t.Fatal(err)
 			}

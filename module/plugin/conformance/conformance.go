@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package conformance holds a plugin against what the module expects of one. An author runs it as a program
-// (go run hardening.yama/module/plugin/check PLUGIN) or calls Run in a test of their own.
+// Package conformance checks what the module expects of a package manager, built in or a plugin. The author of a plugin runs it as
+// a program (go run hardening.yama/module/plugin/check PLUGIN) or calls Run in a test.
 package conformance
 
 import (
@@ -18,12 +18,13 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"hardening.yama/module/internal/packages"
+	"hardening.yama/module/internal/driver"
+	"hardening.yama/module/internal/view"
 	"hardening.yama/module/plugin/client"
-	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/plugin/port"
 )
 
-// Plugin is what is looked at.
+// Plugin is a plugin to check.
 type Plugin struct {
 	// File is the absolute path of its program.
 	File string
@@ -34,10 +35,21 @@ type Plugin struct {
 	Log hclog.Logger
 }
 
+// Subject is a package manager to check.
+type Subject struct {
+	// Open makes it anew for a rule, in check mode or not. If it is an io.Closer, it is closed afterwards.
+	Open func(ctx context.Context, checkMode bool) (port.Manager, error)
+	// Serial: it answers one call at a time.
+	Serial bool
+	// Package is one that it offers, and that may be installed and removed here. Without it nothing is changed, and what an
+	// installation does is not checked.
+	Package string
+}
+
 // Verdict is what one rule says.
 type Verdict struct {
 	Rule string
-	// Problem says how the plugin breaks the rule, "" where it does not.
+	// Problem says how the manager breaks the rule, "" where it does not.
 	Problem string
 }
 
@@ -47,53 +59,61 @@ const absent = "hardening.yama-no-such-package"
 // hostile are names that no package has, and that could harm who does not look at them.
 var hostile = []string{"--root=/nonexistent", "a b", "a\nb", "../../etc/passwd", "$(id)", "*", "", strings.Repeat("x", 100000)}
 
-// rule is what a plugin is held against: read-only or not, with the package or without.
-type rule struct {
-	rule     string
-	readOnly bool
-	changes  bool
-	check    func(context.Context, *client.Manager, string) string
+// subject is the manager that a rule checks: the driver asks it as the module does.
+type subject struct {
+	*driver.Driver
+	manager port.Manager
 }
 
-// rules are looked at one after the other, each with a plugin that was started for it: the read-only ones as in check mode, until
-// something was changed. One that does not start, or does not end, is
-// looked at no further.
+// rule is one that a manager has to follow: in check mode or not, with the package or without.
+type rule struct {
+	rule      string
+	checkMode bool
+	changes   bool
+	check     func(context.Context, subject, string) string
+}
+
+// rules are checked one after the other, each with a manager that was opened for it. If a plugin does not start, or does not end, the
+// rules after it are not checked.
 var rules = []rule{
-	{"it starts, shakes hands and says what it manages", true, false, func(context.Context, *client.Manager, string) string { return "" }},
-	{"a package that nobody has is not installed", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
+	{"it starts, shakes hands and says what it manages", true, false, func(context.Context, subject, string) string { return "" }},
+	{"a package that nobody has is not installed", true, false, func(ctx context.Context, m subject, _ string) string {
 		found, err := m.Installed(ctx, []string{absent})
 		return unless(err == nil && len(found) == 0, "it answers %v, %v", found, err)
 	}},
-	{"a package that nobody has is not offered, and that is no failure", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
-		if m.Sealed() != "" {
+	{"a package that nobody has is not offered, and that is no failure", true, false, func(ctx context.Context, m subject, _ string) string {
+		if m.ReadOnly() != "" {
 			return ""
 		}
 		o := m.Offer(ctx, []string{absent})
 		return unless(o.Package == "" && o.Cause == "", "it answers %+v: ErrNotOffered was meant", o)
 	}},
-	{"removing what is not installed is a failure, and not an answer", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
+	{"removing what is not installed is a failure, and not an answer", true, false, func(ctx context.Context, m subject, _ string) string {
 		return unless(m.Removal(ctx, absent).Cause != "", "it says what would go along with a package that is not there")
 	}},
-	{"a file of nobody's has no owner", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
+	{"a file of nobody's has no owner", true, false, func(ctx context.Context, m subject, _ string) string {
 		found, err := m.Owners(ctx, []string{"/nonexistent/hardening.yama", "/proc/version"})
 		return unless(err == nil && len(found) == 0, "it answers %v, %v", found, err)
 	}},
-	{"nobody requires a package that nobody has", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
+	{"nobody requires a package that nobody has", true, false, func(ctx context.Context, m subject, _ string) string {
 		found, err := m.Requirers(ctx, []string{absent})
 		return unless(err == nil && len(found) == 0, "it answers %v, %v", found, err)
 	}},
-	{"names that no package has are survived", true, false, func(ctx context.Context, m *client.Manager, _ string) string {
+	{"names that no package has are survived", true, false, func(ctx context.Context, m subject, _ string) string {
 		for _, name := range hostile {
 			if found, err := m.Installed(ctx, []string{name}); err == nil && len(found) > 0 {
 				return fmt.Sprintf("it says that %.40q is installed", name)
 			}
-			if o := m.Offer(ctx, []string{name}); o.Package != "" {
-				return fmt.Sprintf("it offers %.40q", name)
+			if o, err := m.manager.Offer(ctx, name); err == nil { // also where the driver would not ask
+				return fmt.Sprintf("it offers %.40q as %q", name, o.Package)
 			}
 		}
-		return survived(m)
+		if err := m.Err(); err != nil {
+			return err.Error()
+		}
+		return ""
 	}},
-	{"several questions at once are answered", true, false, func(ctx context.Context, m *client.Manager, name string) string {
+	{"several questions at once are answered", true, false, func(ctx context.Context, m subject, name string) string {
 		failures := make(chan error)
 		for range 8 {
 			go func() {
@@ -108,36 +128,36 @@ var rules = []rule{
 		}
 		return ""
 	}},
-	{"the same question has the same answer", true, false, func(ctx context.Context, m *client.Manager, name string) string {
+	{"the same question has the same answer", true, false, func(ctx context.Context, m subject, name string) string {
 		first, _ := m.Installed(ctx, []string{absent, name})
 		second, err := m.Installed(ctx, []string{name, absent})
 		return unless(err == nil && slices.Equal(first, second), "it answers %v, and then %v, %v", first, second, err)
 	}},
-	{"a run that is asked to stop does not lose it", true, false, func(ctx context.Context, m *client.Manager, name string) string {
+	{"a run that is asked to stop does not lose it", true, false, func(ctx context.Context, m subject, name string) string {
 		stopping, stop := context.WithTimeout(ctx, 5*time.Millisecond)
 		defer stop()
 		_ = m.Offer(stopping, []string{name})
 		_, err := m.Installed(ctx, []string{absent}) // as when what was done is put back
 		return unless(err == nil, "asked once more: %v", err)
 	}},
-	{"in check mode nothing is installed", true, true, func(ctx context.Context, m *client.Manager, name string) string {
+	{"in check mode nothing is installed", true, true, func(ctx context.Context, m subject, name string) string {
 		return unless(m.Install(ctx, name) != nil, "it installed %s", name)
 	}},
-	{"it ends when it is told to, and leaves nothing behind", true, false, func(_ context.Context, m *client.Manager, _ string) string {
+	{"it ends when it is told to, and leaves nothing behind", true, false, func(_ context.Context, m subject, _ string) string {
 		began := time.Now()
 		if err := m.Close(); err != nil {
 			return err.Error()
 		}
 		return unless(time.Since(began) < 2*time.Second, "it took %s", time.Since(began))
 	}},
-	{"it offers the package", true, true, func(ctx context.Context, m *client.Manager, name string) string {
+	{"it offers the package", true, true, func(ctx context.Context, m subject, name string) string {
 		if found, err := m.Installed(ctx, []string{name}); err != nil || len(found) > 0 {
 			return fmt.Sprintf("%s must not be installed at first: %v, %v", name, found, err)
 		}
 		o := m.Offer(ctx, []string{absent, name})
 		return unless(o.Package == name, "it answers %+v", o)
 	}},
-	{"an installation installs the package, and one more changes nothing", false, true, func(ctx context.Context, m *client.Manager, name string) string {
+	{"an installation installs the package, and one more changes nothing", false, true, func(ctx context.Context, m subject, name string) string {
 		for range 2 {
 			if err := m.Install(ctx, name); err != nil {
 				return err.Error()
@@ -145,15 +165,15 @@ var rules = []rule{
 		}
 		return ""
 	}},
-	{"what is installed is so for the next run", true, true, func(ctx context.Context, m *client.Manager, name string) string {
+	{"what is installed is so for the next run", true, true, func(ctx context.Context, m subject, name string) string {
 		found, err := m.Installed(ctx, []string{absent, name})
 		return unless(err == nil && len(found) == 1 && found[0].Name == name, "it answers %v, %v", found, err)
 	}},
-	{"it tells what a removal takes along", true, true, func(ctx context.Context, m *client.Manager, name string) string {
+	{"it tells what a removal takes along", true, true, func(ctx context.Context, m subject, name string) string {
 		r := m.Removal(ctx, name)
 		return unless(r.Cause == "", "it answers %+v", r)
 	}},
-	{"a removal removes the package, and one more changes nothing", false, true, func(ctx context.Context, m *client.Manager, name string) string {
+	{"a removal removes the package, and one more changes nothing", false, true, func(ctx context.Context, m subject, name string) string {
 		for range 2 {
 			if err := m.Remove(ctx, name); err != nil {
 				return err.Error()
@@ -170,14 +190,7 @@ func unless(fine bool, format string, args ...any) string {
 	return fmt.Sprintf(format, args...)
 }
 
-func survived(m *client.Manager) string {
-	if err := m.Err(); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// Check looks at a plugin, and returns what each rule says.
+// Check checks a plugin, and returns what each rule says.
 func Check(ctx context.Context, p Plugin) ([]Verdict, error) {
 	file, err := filepath.Abs(p.File)
 	if err != nil {
@@ -191,48 +204,55 @@ func Check(ctx context.Context, p Plugin) ([]Verdict, error) {
 	if p.Log == nil {
 		p.Log = hclog.NewNullLogger()
 	}
-	ctx = hclog.WithContext(ctx, p.Log)
-	name := p.Package
+	copied := throwaway()
+	defer copied.Close()
+	changed := false
+	open := func(ctx context.Context, checkMode bool) (port.Manager, error) {
+		c := client.Config{File: file, SHA256: hex.EncodeToString(sum[:]), Host: port.Host{Root: "/", CheckMode: checkMode}}
+		changed = changed || !checkMode
+		if !changed { // what is done to the host from then on, the copy may not show
+			c.Starting = copied.Do
+		}
+		return client.Open(ctx, c)
+	}
+	return CheckManager(hclog.WithContext(ctx, p.Log), Subject{Open: open, Serial: true, Package: p.Package}), nil
+}
+
+// throwaway returns the view in which check mode starts a plugin, nil where there can be none; the plugin is started on the host then.
+func throwaway() *view.Mounts {
+	mounts := view.Throwaway("/", nil)
+	if mounts.Do(func() error { return nil }) != nil {
+		return nil
+	}
+	return mounts
+}
+
+// CheckManager checks a package manager, and returns what each rule says.
+func CheckManager(ctx context.Context, s Subject) []Verdict {
+	name := s.Package
 	if name == "" {
 		name = absent
 	}
-	readOnly := readOnlyStart()
 	verdicts := make([]Verdict, 0, len(rules))
 	for _, r := range rules {
-		if r.changes && p.Package == "" {
+		if r.changes && s.Package == "" {
 			continue
 		}
-		c := client.Config{File: file, SHA256: hex.EncodeToString(sum[:]), Host: wire.Host{Root: "/", ReadOnly: r.readOnly}}
-		if !r.readOnly {
-			readOnly = nil // what is done to the host from now on, the copy may not show
-		}
-		if r.readOnly {
-			c.Starting = readOnly
-		}
-		problem, further := r.look(ctx, c, name)
+		problem, further := r.verdict(ctx, s, name)
 		if verdicts = append(verdicts, Verdict{r.rule, problem}); !further {
 			break
 		}
 	}
-	return verdicts, nil
+	return verdicts
 }
 
-// readOnlyStart returns what starts a plugin as check mode does, in a copy of the host's trees that is thrown away. Where that cannot be
-// had it is nil, and the plugin is started on the host.
-func readOnlyStart() func(start func() error) error {
-	starting := func(start func() error) error { return packages.InThrowawayView("/", start) }
-	if os.Geteuid() != 0 || starting(func() error { return nil }) != nil {
-		return nil
-	}
-	return starting
-}
-
-// look starts a plugin and looks at it, and tells whether it is worth to start it again.
-func (r rule) look(ctx context.Context, c client.Config, name string) (problem string, further bool) {
-	m, err := client.Open(ctx, c)
+// verdict opens a manager and checks it, and reports whether it is worth opening it again.
+func (r rule) verdict(ctx context.Context, s Subject, name string) (problem string, further bool) {
+	manager, err := s.Open(ctx, r.checkMode)
 	if err != nil {
 		return err.Error(), false
 	}
+	m := subject{driver.New(manager, driver.Config{CheckMode: r.checkMode, Serial: s.Serial}), manager}
 	problem = r.check(ctx, m, name)
 	err = m.Close()
 	if err != nil && problem == "" {
@@ -248,6 +268,17 @@ func Run(t *testing.T, p Plugin) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	report(t, verdicts)
+}
+
+// RunManager is CheckManager for a test.
+func RunManager(t *testing.T, s Subject) {
+	t.Helper()
+	report(t, CheckManager(t.Context(), s))
+}
+
+func report(t *testing.T, verdicts []Verdict) {
+	t.Helper()
 	for _, v := range verdicts {
 		t.Run(v.Rule, func(t *testing.T) {
 			if v.Problem != "" {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-plugin"
+
+	"hardening.yama/module/plugin/port"
 )
 
 // Protocol is the version of what is asked and answered. A change that an older plugin would not understand is a new one.
@@ -58,7 +60,7 @@ const (
 // Question is what is asked; each method looks at what it needs of it.
 type Question struct {
 	Protocol int
-	Host     Host
+	Host     port.Host
 	Names    []string
 	// Patience is how long an answer may take.
 	Patience time.Duration
@@ -71,51 +73,10 @@ type Answer struct {
 	Cause string
 
 	Protocol    int
-	Description Description
-	Packages    []Package
-	Owners      []Owner
+	Description port.Description
+	Packages    []port.Package
+	Owners      []port.Owner
 	Requirers   map[string][]string
-	Offer       Offer
-	Removal     Removal
-}
-
-// Host is what the packages belong to.
-type Host struct {
-	// Root is the tree that they are in, / for the running host.
-	Root string
-	// ReadOnly: nothing may be written, neither to answer nor at all.
-	ReadOnly bool
-}
-
-// Description says what manager it is.
-type Description struct {
-	// Name is the manager's, as the report shows it.
-	Name string
-	// Sealed says why no package can be installed or removed here, "" where they can.
-	Sealed string
-}
-
-// Package is an installed package.
-type Package struct{ Name, Version string }
-
-// Owner tells which package a file belongs to.
-type Owner struct {
-	File, Package string
-	// Changed: the file has not the content that it came with.
-	Changed bool
-}
-
-// Offer is what an installation would install.
-type Offer struct {
-	Package string
-	// With are the names of all other packages that would be installed, changed or removed.
-	With []string
-}
-
-// Removal is what a removal would mean.
-type Removal struct {
-	// With are the names of all other packages that would go along.
-	With []string
-	// Asked: a person asked for the package, it did not come as a dependency. False where nobody knows.
-	Asked bool
+	Offer       port.Offer
+	Removal     port.Removal
 }

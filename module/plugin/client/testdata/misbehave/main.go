@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 
 	"hardening.yama/module/plugin/internal/wire"
+	"hardening.yama/module/plugin/port"
 )
 
 var (
@@ -142,8 +143,8 @@ func (s *service) Open(_ wire.Question, a *wire.Answer) error {
 		a.Description.Name = "--version"
 	case "stops-then":
 		time.AfterFunc(100*time.Millisecond, func() { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) })
-	case "sealed-at-length":
-		a.Description.Sealed = "no\n{\"changed\": true}"
+	case "read-only-at-length":
+		a.Description.ReadOnly = "no\n{\"changed\": true}"
 	}
 	return nil
 }
@@ -235,21 +236,21 @@ func (s *service) Installed(q wire.Question, a *wire.Answer) error {
 			a.Code = wire.Busy
 		}
 	case "not-asked-for":
-		a.Packages = []wire.Package{{Name: "zlib", Version: "1"}}
+		a.Packages = []port.Package{{Name: "zlib", Version: "1"}}
 	case "twice":
-		a.Packages = []wire.Package{{Name: name, Version: "1"}, {Name: name, Version: "2"}}
+		a.Packages = []port.Package{{Name: name, Version: "1"}, {Name: name, Version: "2"}}
 	case "version":
-		a.Packages = []wire.Package{{Name: name, Version: "1\x1b[2J\n2"}}
+		a.Packages = []port.Package{{Name: name, Version: "1\x1b[2J\n2"}}
 	case "huge":
-		a.Packages = []wire.Package{{Name: strings.Repeat("x", 20<<20), Version: "1"}}
+		a.Packages = []port.Package{{Name: strings.Repeat("x", 20<<20), Version: "1"}}
 	case "many":
 		for i := range 500000 {
-			a.Packages = append(a.Packages, wire.Package{Name: fmt.Sprint("package-number-", i), Version: "1"})
+			a.Packages = append(a.Packages, port.Package{Name: fmt.Sprint("package-number-", i), Version: "1"})
 		}
 	case "bomb":
-		a.Packages = make([]wire.Package, 900000)
+		a.Packages = make([]port.Package, 900000)
 	case "owners-too":
-		a.Owners = make([]wire.Owner, 900000)
+		a.Owners = make([]port.Owner, 900000)
 	case "prints-for-ever":
 		for {
 			fmt.Println(strings.Repeat("x", 500))
@@ -263,9 +264,9 @@ func (s *service) Owners(q wire.Question, a *wire.Answer) error {
 	if does == "writes" {
 		return nil
 	}
-	a.Owners = []wire.Owner{{File: q.Names[0], Package: map[string]string{"owner": "a\nb"}[does]}}
+	a.Owners = []port.Owner{{File: q.Names[0], Package: map[string]string{"owner": "a\nb"}[does]}}
 	if does == "another-file" {
-		a.Owners = []wire.Owner{{File: "/etc/shadow", Package: "x"}}
+		a.Owners = []port.Owner{{File: "/etc/shadow", Package: "x"}}
 	}
 	return nil
 }
@@ -282,7 +283,7 @@ func (s *service) Offer(q wire.Question, a *wire.Answer) error {
 	case "offers-an-option":
 		a.Offer.Package = "--all"
 	case "offers-lines":
-		a.Offer = wire.Offer{Package: q.Names[0], With: []string{"a\nb"}}
+		a.Offer = port.Offer{Package: q.Names[0], With: []string{"a\nb"}}
 	case "offers-nothing":
 	case "not-offered":
 		a.Code = wire.NotOffered

@@ -8,12 +8,14 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"hardening.yama/module/plugin/port"
 )
 
-// TestKept: an answer is given again as long as nothing has touched what it is true of, and only if it lies where nobody else
+// TestRPMCache: an answer is given again as long as nothing has touched what it is true of, and only if it lies where nobody else
 // could have written it.
-func TestKept(t *testing.T) {
-	found := []Installed{{"gdb", "17.1-1"}, {"strace", "2:7.0-1"}}
+func TestRPMCache(t *testing.T) {
+	found := []port.Package{{Name: "gdb", Version: "17.1-1"}, {Name: "strace", Version: "2:7.0-1"}}
 	names := []string{"gdb", "rr", "strace"}
 	later := func() time.Time { return time.Now().Add(time.Hour) }
 	for name, c := range map[string]struct {
@@ -45,24 +47,24 @@ func TestKept(t *testing.T) {
 		"the database is gone":      {change: func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "db")) }},
 		"another database":          {change: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "other"), "") }},
 		"another question":          {names: []string{"gdb", "strace"}},
-		"others can write it":       {change: func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, "kept"), 0o666) }},
-		"a link":                    {change: func(t *testing.T, dir string) { link(t, filepath.Join(dir, "kept")) }},
-		"a run was ended too early": {change: func(t *testing.T, dir string) { shorten(t, filepath.Join(dir, "kept")) }},
-		"a directory":               {change: func(t *testing.T, dir string) { directory(t, filepath.Join(dir, "kept")) }},
+		"others can write it":       {change: func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, "cache"), 0o666) }},
+		"a link":                    {change: func(t *testing.T, dir string) { link(t, filepath.Join(dir, "cache")) }},
+		"a run was ended too early": {change: func(t *testing.T, dir string) { shorten(t, filepath.Join(dir, "cache")) }},
+		"a directory":               {change: func(t *testing.T, dir string) { directory(t, filepath.Join(dir, "cache")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, filepath.Join(dir, "db"), "database")
 			write(t, filepath.Join(dir, "db-wal"), "")
 			files := []string{filepath.Join(dir, "db"), filepath.Join(dir, "db-wal"), filepath.Join(dir, "other")}
-			file := filepath.Join(dir, "kept")
-			if _, ok := keepFor(file, files, names, later()).answer(); ok {
+			file := filepath.Join(dir, "cache")
+			if _, ok := rpmCacheFor(file, files, names, later()).read(); ok {
 				t.Fatal("an answer before there is one")
 			}
-			if k := keepFor(file, files, names, time.Now()); k.state != "" {
+			if c := rpmCacheFor(file, files, names, time.Now()); c.state != "" {
 				t.Error("the database has just changed, and yet an answer would be kept")
 			}
-			keepFor(file, files, names, later()).write(found)
+			rpmCacheFor(file, files, names, later()).write(found)
 			time.Sleep(20 * time.Millisecond) // longer than time stamps are coarse; outside of tests there is quiet
 			if c.change != nil {
 				c.change(t, dir)
@@ -70,14 +72,14 @@ func TestKept(t *testing.T) {
 			if c.names == nil {
 				c.names = names
 			}
-			got, ok := keepFor(file, files, c.names, later()).answer()
+			got, ok := rpmCacheFor(file, files, c.names, later()).read()
 			if ok != c.again || ok && !slices.Equal(got, found) {
 				t.Errorf("got %v, %v", got, ok)
 			}
 		})
 	}
-	kept{}.write(found)
-	if _, ok := (kept{}).answer(); ok {
+	rpmCache{}.write(found)
+	if _, ok := (rpmCache{}).read(); ok {
 		t.Error("an answer of what cannot be kept")
 	}
 }

@@ -1,15 +1,36 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-package packages
+package process
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
 func init() { grace = 300 * time.Millisecond }
+
+// run runs a program as a driver has it run: with a deadline, and a cause that says so.
+func run(ctx context.Context, deadline time.Duration, program string, args ...string) (Result, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, fmt.Errorf("gave no answer within %s", deadline))
+	defer cancel()
+	environment := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
+	c := Command{Program: program, Args: args, Environment: environment, Starter: Here}
+	return c.Run(ctx)
+}
+
+// TestStarter: the starter decides whether a program is started, and an error of its own is that of the run.
+func TestStarter(t *testing.T) {
+	refused := errors.New("refused")
+	c := Command{Program: "/bin/true", Starter: func(func(*syscall.Credential) error) error { return refused }}
+	if _, err := c.Run(t.Context()); !errors.Is(err, refused) || err.Error() != "run /bin/true: refused" {
+		t.Error(err)
+	}
+}
 
 // TestExecute: whatever a program does, a run has its words and its end, or an error that names it, and does not wait for what
 // is of no interest.
@@ -56,37 +77,37 @@ func TestExecute(t *testing.T) {
 				deadline = 2 * time.Second
 			}
 			began := time.Now()
-			r, err := Manager{}.execute(context.Background(), false, deadline, "/bin/sh", "-c", c.script)
+			r, err := run(context.Background(), deadline, "/bin/sh", "-c", c.script)
 			took := time.Since(began)
 			if (err == nil) != (c.failure == "") || err != nil && !strings.Contains(err.Error(), c.failure) {
 				t.Errorf("error %v, want %q", err, c.failure)
 			}
-			if strings.HasPrefix(r.stdout, "y\n") {
-				r.stdout = "" // how much of a flood was read is chance
+			if strings.HasPrefix(r.Stdout, "y\n") {
+				r.Stdout = "" // how much of a flood was read is chance
 			}
-			if r.stdout != c.stdout || r.stderr != c.stderr || r.code != c.code {
-				t.Errorf("got %.200q, %.200q, %d", r.stdout, r.stderr, r.code)
+			if r.Stdout != c.stdout || r.Stderr != c.stderr || r.Code != c.code {
+				t.Errorf("got %.200q, %.200q, %d", r.Stdout, r.Stderr, r.Code)
 			}
 			if c.within > 0 && took > c.within {
 				t.Errorf("it took %s", took)
 			}
 		})
 	}
-	if _, err := (Manager{}).execute(context.Background(), false, time.Minute, "/nowhere/rpm"); err == nil ||
+	if _, err := run(context.Background(), time.Minute, "/nowhere/rpm"); err == nil ||
 		err.Error() != "run /nowhere/rpm: fork/exec /nowhere/rpm: no such file or directory" {
 		t.Errorf("a program that is not there: %v", err)
 	}
 	ctx, stop := context.WithTimeout(context.Background(), 200*time.Millisecond)
 	defer stop()
-	if r, _ := (Manager{}).execute(ctx, false, time.Minute, "/bin/sh", "-c", "sleep 60"); r.code != -1 {
+	if r, _ := run(ctx, time.Minute, "/bin/sh", "-c", "sleep 60"); r.Code != -1 {
 		t.Errorf("a run that was asked to stop waited for the end of its program: %+v", r)
 	}
 }
 
 // TestBounded: of a flood the end is kept, which says what went wrong.
 func TestBounded(t *testing.T) {
-	r, err := Manager{}.execute(context.Background(), false, time.Minute, "/bin/sh", "-c", `head -c 5000000 /dev/zero | tr '\0' x; echo; echo the end`)
-	if err != nil || len(r.stdout) > outputLimit+4096 || len(r.stdout) < outputLimit/4 || !strings.HasSuffix(r.stdout, "x\nthe end\n") {
-		t.Errorf("%d bytes, %v", len(r.stdout), err)
+	r, err := run(context.Background(), time.Minute, "/bin/sh", "-c", `head -c 5000000 /dev/zero | tr '\0' x; echo; echo the end`)
+	if err != nil || len(r.Stdout) > outputLimit+4096 || len(r.Stdout) < outputLimit/4 || !strings.HasSuffix(r.Stdout, "x\nthe end\n") {
+		t.Errorf("%d bytes, %v", len(r.Stdout), err)
 	}
 }

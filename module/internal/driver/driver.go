@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Package driver asks a package manager, built in or a site's own. It does all that is the same for each of them: it puts
+// answers in the order of the names, sets a deadline for each call, waits while another process uses the manager, and asks the
+// database whether a transaction is done. Unknown is never absent: a question without an answer is an error.
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"hardening.yama/module/internal/async"
+	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/plugin/port"
+)
+
+// Deadlines of a call. Strings, so that a test can build the program with shorter ones (-ldflags -X).
+var (
+	QueryPatience       = "1m" // for what is installed
+	AskPatience         = "3m" // for what a transaction would do
+	TransactionPatience = "15m"
+)
+
+// patience returns how long a call of this kind may take.
+func patience(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// Overdue is the cause of a context whose call has had its time (context.Cause).
+type Overdue struct{ After time.Duration }
+
+func (o Overdue) Error() string { return fmt.Sprintf("gave no answer within %s", o.After) }
+
+// Config says how to drive a manager.
+type Config struct {
+	// CheckMode: nothing is installed or removed.
+	CheckMode bool
+	// LockTimeout is how long to wait while another process uses the manager.
+	LockTimeout time.Duration
+	// Serial: the manager answers one call at a time. The time of a call begins when the one before has ended.
+	Serial bool
+}
+
+// Driver drives a package manager.
+type Driver struct {
+	manager port.Manager
+	config  Config
+	turn    chan struct{} // full while a call has its turn, nil where there are none
+}
+
+// New returns a driver for a manager. Unless Serial, it calls methods at the same time.
+func New(manager port.Manager, c Config) *Driver {
+	d := &Driver{manager: manager, config: c}
+	if c.Serial {
+		d.turn = make(chan struct{}, 1)
+	}
+	return d
+}
+
+// Name returns the manager's name, ptrace.None where packages are left alone.
+func (d *Driver) Name() string { return d.manager.Describe().Name }
+
+// title is the manager's name in messages. A manager that implements fmt.Stringer says more.
+func (d *Driver) title() string {
+	if m, ok := d.manager.(fmt.Stringer); ok {
+		return m.String()
+	}
+	return d.Name()
+}
+
+// ReadOnly says why no package can be installed or removed here, "" where they can.
+func (d *Driver) ReadOnly() string { return d.manager.Describe().ReadOnly }
+
+// HasDatabase reports whether there is a database of installed packages. It can be there without a manager.
+func (d *Driver) HasDatabase() bool {
+	m, ok := d.manager.(interface{ HasDatabase() bool })
+	return !ok || m.HasDatabase()
+}
+
+// noManager is the cause where packages are left alone.
+const noManager = "no package manager of this host can be used"
+
+// unchangeable says why no package can be changed, "" where they can.
+func (d *Driver) unchangeable() string {
+	switch description := d.manager.Describe(); {
+	case description.ReadOnly != "":
+		return description.ReadOnly
+	case description.Name == ptrace.None:
+		return noManager
+	}
+	return ""
+}
+
+// StartInstalled asks which of the names are installed, and returns a function that waits for the answer: the installed ones in
+// the order of the names. Without a database it is none.
+func (d *Driver) StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
+	if !d.HasDatabase() || len(names) == 0 {
+		return func() ([]port.Package, error) { return nil, nil }
+	}
+	return async.Start(func() ([]port.Package, error) { return d.Installed(ctx, names) })
+}
+
+// Installed returns those of the names that are installed, in the order of the names.
+func (d *Driver) Installed(ctx context.Context, names []string) ([]port.Package, error) {
+	if !d.HasDatabase() || len(names) == 0 {
+		return nil, nil
+	}
+	var found []port.Package
+	err := d.call(ctx, QueryPatience, func(ctx context.Context) (err error) {
+		found, err = d.manager.Installed(ctx, names)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	versions := make(map[string]string, len(found))
+	for _, p := range found {
+		versions[p.Name] = p.Version
+	}
+	ordered := make([]port.Package, 0, len(found))
+	for _, name := range names {
+		if version, ok := versions[name]; ok {
+			ordered = append(ordered, port.Package{Name: name, Version: version})
+			delete(versions, name) // a name may have been asked for twice
+		}
+	}
+	return ordered, nil
+}
+
+// Owners returns the package of each of the files that has one, by the file.
+func (d *Driver) Owners(ctx context.Context, files []string) (map[string]port.Owner, error) {
+	owners := map[string]port.Owner{}
+	if !d.HasDatabase() || len(files) == 0 {
+		return owners, nil
+	}
+	return owners, d.call(ctx, QueryPatience, func(ctx context.Context) error {
+		found, err := d.manager.Owners(ctx, files)
+		for _, o := range found {
+			owners[o.File] = o
+		}
+		return err
+	})
+}
+
+// Requirers returns for each of the packages the installed ones that require it, directly or not.
+func (d *Driver) Requirers(ctx context.Context, names []string) (requirers map[string][]string, err error) {
+	if !d.HasDatabase() || len(names) == 0 {
+		return map[string][]string{}, nil
+	}
+	err = d.call(ctx, QueryPatience, func(ctx context.Context) (err error) {
+		requirers, err = d.manager.Requirers(ctx, names)
+		return err
+	})
+	return requirers, err
+}
+
+// Offer returns what the repositories offer under any of the names, the first one that they do. It never fails: where there is no
+// answer, it contains the cause.
+func (d *Driver) Offer(ctx context.Context, names []string) ptrace.Offer {
+	if cause := d.unchangeable(); cause != "" {
+		return ptrace.Offer{Cause: cause}
+	}
+	for _, name := range names {
+		var offer port.Offer
+		err := d.call(ctx, AskPatience, func(ctx context.Context) (err error) {
+			offer, err = d.manager.Offer(ctx, name)
+			return err
+		})
+		switch {
+		case errors.Is(err, port.ErrNotOffered):
+			continue
+		case err != nil:
+			return ptrace.Offer{Cause: err.Error()}
+		}
+		return ptrace.Offer{Package: offer.Package, With: without(offer.With, offer.Package)}
+	}
+	return ptrace.Offer{}
+}
+
+// Removal returns what removing a package would also remove, and whether the user installed it. It never fails: where there is
+// no answer, it contains the cause. The user's part is known even where no package can be changed.
+func (d *Driver) Removal(ctx context.Context, name string) ptrace.Removal {
+	var removal port.Removal
+	err := d.call(ctx, AskPatience, func(ctx context.Context) (err error) {
+		removal, err = d.manager.Removal(ctx, name)
+		return err
+	})
+	answer := ptrace.Removal{Asked: removal.UserInstalled, Unknown: removal.Unknown}
+	switch cause := d.unchangeable(); {
+	case cause != "" && removal.Unknown && err != nil:
+		answer.Cause = err.Error() + "; " + cause
+	case cause != "":
+		answer.Cause = cause
+	case err != nil:
+		answer.Cause = err.Error()
+	default:
+		answer.With = without(removal.With, name)
+	}
+	return answer
+}
+
+// Install installs a package. A *ptrace.DoneNevertheless means that it is installed although something failed.
+func (d *Driver) Install(ctx context.Context, name string) error {
+	return d.transact(ctx, name, true, port.Manager.Install)
+}
+
+// Remove removes a package. A *ptrace.DoneNevertheless means that it is removed although something failed.
+func (d *Driver) Remove(ctx context.Context, name string) error {
+	return d.transact(ctx, name, false, port.Manager.Remove)
+}
+
+// attempts is how often a transaction is tried that fails in a way that may pass.
+const attempts = 2
+
+// transact installs or removes a package. It is done when the database says so, whatever the manager says.
+func (d *Driver) transact(ctx context.Context, name string, want bool, do func(port.Manager, context.Context, string) error) error {
+	if cause := d.unchangeable(); cause != "" {
+		return errors.New(cause)
+	}
+	if d.config.CheckMode {
+		return errors.New("nothing may be written in check mode")
+	}
+	for attempt := 1; ; attempt++ {
+		failure := d.call(ctx, TransactionPatience, func(ctx context.Context) error { return do(d.manager, ctx, name) })
+		found, err := d.Installed(context.WithoutCancel(ctx), []string{name}) // also when the run was asked to stop
+		switch done := (len(found) > 0) == want; {
+		case d.Err() != nil:
+			return d.Err()
+		case err != nil && failure != nil:
+			return fmt.Errorf("%w; %w", failure, err)
+		case err != nil:
+			return err
+		case failure != nil && done:
+			return &ptrace.DoneNevertheless{Cause: failure}
+		case failure == nil && !done:
+			return d.notDone(name, want)
+		case failure == nil:
+			return nil
+		case attempt == attempts || !passes(failure) || ctx.Err() != nil:
+			return failure
+		}
+	}
+}
+
+// notDone says that a manager reports success and its database says otherwise.
+func (d *Driver) notDone(name string, want bool) error {
+	text := d.title() + " reports success, but its database says that " + name
+	if want {
+		text += " is not installed"
+	} else {
+		text += " is still installed"
+	}
+	if m, ok := d.manager.(interface{ LastLines() string }); ok {
+		text += ": " + m.LastLines()
+	}
+	return errors.New(text)
+}
+
+// passes reports whether a failure may pass, which an error says by its method MayPass.
+func passes(err error) bool {
+	var passing interface{ MayPass() bool }
+	return errors.As(err, &passing) && passing.MayPass()
+}
+
+// interval is how long to wait before the manager is asked again.
+const interval = 500 * time.Millisecond
+
+// call calls a manager within a deadline, and again while another process uses it, until the lock timeout is over.
+func (d *Driver) call(ctx context.Context, text string, f func(context.Context) error) error {
+	for until := time.Now().Add(d.config.LockTimeout); ; {
+		err := d.once(ctx, patience(text), f)
+		if !errors.Is(err, port.ErrBusy) || ctx.Err() != nil {
+			return err
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return fmt.Errorf("wait for %s: another process has been using it for %s: wait for it to end, or raise lock_timeout: %w",
+				d.title(), d.config.LockTimeout, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: the run was asked to stop: %w", d.title(), err)
+		case <-time.After(min(interval, left)):
+		}
+	}
+}
+
+// once calls a manager once, when it is the call's turn.
+func (d *Driver) once(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
+	if d.turn != nil {
+		select {
+		case d.turn <- struct{}{}:
+			defer func() { <-d.turn }()
+		case <-ctx.Done(): // f says so in its own words
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, Overdue{patience})
+	defer cancel()
+	return f(ctx)
+}
+
+// Err returns why the manager is asked nothing more, nil while it behaves. Only a site's own can misbehave.
+func (d *Driver) Err() error {
+	if m, ok := d.manager.(interface{ Err() error }); ok {
+		return m.Err()
+	}
+	return nil
+}
+
+// Close ends what was started for the manager.
+func (d *Driver) Close() error {
+	if m, ok := d.manager.(io.Closer); ok {
+		return m.Close()
+	}
+	return nil
+}
+
+func without(names []string, name string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == name })
+}
