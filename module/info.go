@@ -23,7 +23,7 @@ type Info struct {
 	Failed  bool   `json:"failed"`
 	Msg     string `json:"msg"`
 	*Situation
-	Proof      Proof    `json:"proof,omitempty"`
+	Proof      *Proof   `json:"proof,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 	Log        []string `json:"log,omitempty"`
 	Invocation any      `json:"invocation,omitempty"`
@@ -109,7 +109,7 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 		return nil
 	}
 	proof, caution, err := prove(ctx, m, observed.Runtime)
-	info.Proof = proof
+	info.Proof = &proof
 	if caution != "" {
 		info.Warnings = append(info.Warnings, caution)
 	}

@@ -98,7 +98,7 @@ func (r *Report) conclude(log hclog.Logger, lines *logs.Lines) {
 	if r.Findings != nil {
 		fields = append(fields, "scope", inWords(r.Decision.Scope), "because", r.Decision.Because,
 			"runtime_before", inWords(r.Runtime.Before), "runtime_after", inWords(r.Runtime.After),
-			"boot_before", inWords(r.Persistent.Before.Boot), "boot_after", inWords(r.Persistent.After.Boot), "verified", r.Verified)
+			"boot_before", inWords(r.Persistent.Before.Boot), "boot_after", inWords(r.Persistent.After.Boot), "verified", inWords(r.Verified))
 	}
 	if len(r.Warnings) > 0 {
 		fields = append(fields, "warnings", r.Warnings)

@@ -24,6 +24,9 @@ import (
 // TestMain lets scripts and the test of kills run the whole program, on the tree that ROOT names.
 func TestMain(m *testing.M) {
 	attach.Serve(os.Args)
+	if how := os.Getenv(asAttacker); how != "" {
+		kill(how)
+	}
 	if os.Getenv(asProgram) != "" {
 		runtime.LockOSThread() // strace counts the calls of each thread
 		os.Exit(run(context.Background(), ansible.CommandLine(), belowRoot(), os.Stdout))

@@ -20,7 +20,7 @@ type Report struct {
 
 	State ptrace.State `json:"state,omitempty"`
 	*Findings
-	Proof      Proof    `json:"proof,omitempty"`
+	Proof      *Proof   `json:"proof,omitempty"`
 	RolledBack []Action `json:"rolled_back,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
 	Log        []string `json:"log,omitempty"`
@@ -49,7 +49,7 @@ type Findings struct {
 	Settings       []Setting   `json:"settings"`
 	Actions        []Action    `json:"actions"`
 	RebootRequired bool        `json:"reboot_required"`
-	Verified       bool        `json:"verified"`
+	Verified       *bool       `json:"verified"`
 	StricterKept   bool        `json:"stricter_kept"`
 }
 
@@ -160,28 +160,19 @@ func (r *Report) did(a ptrace.Action) {
 func (r *Report) predicted(p ptrace.Plan) {
 	r.check, r.done, r.standing = true, p.Actions, p.Actions
 	r.verified()
-	r.Verified = len(p.Actions) == 0
+	*r.Verified = len(p.Actions) == 0
 }
 
 // verified closes a run that did not fail.
 func (r *Report) verified() {
-	r.Verified = true
+	yes := true
+	r.Verified = &yes
 	for _, failure := range r.failures {
 		_, cause, _ := strings.Cut(failure, ": ")
 		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, cause) }) {
 			r.Warnings = append(r.Warnings, failure)
 		}
 	}
-}
-
-// proven notes what an attempt showed.
-func (r *Report) proven(proof Proof, caution string, err error) error {
-	r.Proof = proof
-	if caution != "" {
-		r.Warnings = append(r.Warnings, caution)
-	}
-	r.Verified = r.Verified && err == nil && caution == ""
-	return err
 }
 
 // finish derives the rest: changed is that something was done and not taken back, and nothing else.

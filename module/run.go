@@ -157,7 +157,10 @@ func reconcile(ctx context.Context, request ansible.Request, w world, report *Re
 	if err := settle(ctx, m, desired, report); err != nil {
 		return rollBack(ctx, m, report, err)
 	}
-	return nil
+	if !desired.ProveByAttach {
+		return nil
+	}
+	return report.proven(prove(ctx, m, report.last.Runtime))
 }
 
 // predict is check mode: the plan, which is not applied.
@@ -206,10 +209,7 @@ func settle(ctx context.Context, m machine, desired ptrace.Desired, report *Repo
 		report.planned(plan, observed)
 		if len(plan.Actions) == 0 {
 			report.verified()
-			if !desired.ProveByAttach {
-				return nil
-			}
-			return report.proven(prove(ctx, m, observed.Runtime))
+			return nil
 		}
 		if err := permitted(m, plan); err != nil {
 			return err

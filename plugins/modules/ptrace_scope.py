@@ -117,9 +117,12 @@ options:
   verify:
     description:
       - The method to check the running value. V(value) reads it back.
-      - V(attach) also starts short-lived unprivileged processes that try to trace each other, and returns RV(proof).
-      - The module fails if these processes can do more than the scope allows. It warns if they can do less, for example
-        under a seccomp filter, and names the likely cause. Check mode starts no such process.
+      - V(attach) also starts short-lived unprivileged test processes that try to trace each other, and returns RV(proof). As
+        root, the module gives them a user ID that no account and no other process has. Check mode starts no such process.
+      - The module fails if these processes can do more than the scope allows. It does not undo its changes then, because a
+        failed test is no reason to loosen the host.
+      - The module warns if these processes can do less, for example under a seccomp filter, or if they could not try. The
+        warning names the likely cause.
     type: str
     choices: [value, attach]
     default: value
@@ -443,12 +446,18 @@ reboot_required:
   type: bool
   sample: false
 verified:
-  description: Whether the module observed the host again after the last change, and nothing was left to do.
+  description:
+    - Whether the module observed the host again after the last change, and nothing was left to do. With O(verify=attach) the
+      results of the test processes must also agree with the scope.
+    - V(null) if the test processes could not try, or if the run failed before it could verify.
   returned: when the host could be observed
   type: bool
   sample: true
 proof:
-  description: The results of unprivileged processes that tried to trace each other. Each is V(allowed), V(denied), or the text of another error.
+  description:
+    - The results of the test processes that tried to trace each other. Each is V(allowed), V(denied), or the text of another
+      error.
+    - V(null) if they could not try. RV(warnings) has the reason.
   returned: with O(verify=attach), if the run got that far
   type: dict
   contains:

@@ -49,7 +49,10 @@ options:
     type: path
   proof:
     description:
-      - Whether to start short-lived unprivileged processes that try to trace each other, and to return RV(proof).
+      - Whether to start short-lived unprivileged test processes that try to trace each other, and to return RV(proof). As
+        root, the module gives them a user ID that no account and no other process has.
+      - The module fails if these processes can do more than the scope allows. It warns if they can do less, or if they could
+        not try.
       - The kernel logs the attempts that it denies. RV(denials) leaves these out.
     type: bool
     default: false
@@ -271,7 +274,10 @@ denials:
       type: int
       sample: 1
 proof:
-  description: The results of unprivileged processes that tried to trace each other. Each is V(allowed), V(denied), or the text of another error.
+  description:
+    - The results of the test processes that tried to trace each other. Each is V(allowed), V(denied), or the text of another
+      error.
+    - V(null) if they could not try. RV(warnings) has the reason.
   returned: with O(proof=true)
   type: dict
   contains:
