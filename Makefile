@@ -63,6 +63,12 @@ fuzz: ## fuzz for long: TREES=20000 random trees with the real loaders, each par
 	@scripts/loaders "$(or $(TREES),20000)" "$(or $(SEED),$(shell date +%s))"
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) scripts/test fuzz
 
+.PHONY: attack
+attack: ## attack the program with every hostile tree and long races (minutes; make test takes a fixed part)
+	@scripts/setup test
+	@$(MAKE) --no-print-directory build
+	@ATTACK=all $(GO) test -count=1 -timeout 30m -v ./tests/sandbox ./tests/attack
+
 .PHONY: lint
 lint: ## run only the linters
 	@scripts/setup test
