@@ -12,8 +12,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// pacman's database of what is installed: a directory for each package, libalpm(3). What is installed is in their names, so that
-// no program needs to be started.
+// alpmDatabase is pacman's, see libalpm(3): a directory for each package. Their names tell what is installed, without starting a
+// program.
 var alpmDatabase = database{
 	files: []string{alpmLocal}, program: pacmanProgram, configuration: []string{"/etc/pacman.conf"}, rootOptions: []string{"--sysroot="},
 	installed: (*Manager).alpmInstalled, owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
@@ -24,7 +24,7 @@ const (
 	pacmanProgram = "/usr/bin/pacman"
 )
 
-// alpmEntry returns the package and version that a directory stands for: name-version-release.
+// alpmEntry returns the package and version from the name of a directory: name-version-release.
 func alpmEntry(directory string) (port.Package, bool) {
 	release := strings.LastIndexByte(directory, '-')
 	if release < 0 {
@@ -70,7 +70,8 @@ func (m *Manager) alpmInstalled(_ context.Context, names []string) ([]port.Packa
 	return installed, nil
 }
 
-// readDesc returns the lists of a package's desc file: a name between percent signs, a line for each value, an empty line.
+// readDesc returns the lists in a package's desc file: each has a name between percent signs, a line for each value, and an empty line
+// at the end.
 func readDesc(content string) map[string][]string {
 	lists := map[string][]string{}
 	name := ""
@@ -90,7 +91,7 @@ func (m *Manager) alpmDesc(entry string) (map[string][]string, error) {
 	return readDesc(content), err
 }
 
-// pacmanAsked tells whether a person asked for a package: pacman notes where it came as a dependency.
+// pacmanUserInstalled reports whether the user installed a package: pacman records those that were installed as dependencies.
 func (m *Manager) pacmanUserInstalled(_ context.Context, name string) (bool, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {
@@ -161,7 +162,7 @@ func readOwns(r process.Result, under func(string) string, files []string) (map[
 				strings.HasPrefix(line, "error: failed to find '"+file+"'") || strings.HasPrefix(line, "error: failed to read file '"+under(file)+"'")
 		}
 		if !answered {
-			return nil, errors.New("ask pacman who owns " + file + ": " + r.LastLines())
+			return nil, errors.New("cannot find the package that owns " + file + ": pacman: " + r.LastLines())
 		}
 	}
 	return owners, nil
@@ -178,7 +179,7 @@ func (m *Manager) alpmUnchanged(ctx context.Context, owner, file string) (bool, 
 // readCheck reads what differs of a package's files, and the sum at the end.
 func readCheck(r process.Result, owner, file string) (bool, error) {
 	if !strings.Contains(r.Stdout, owner+": ") || !strings.Contains(r.Stdout, " total files, ") {
-		return false, errors.New("ask pacman whether " + file + " was changed: " + r.LastLines())
+		return false, errors.New("cannot find out whether " + file + " was changed: pacman: " + r.LastLines())
 	}
 	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
 		_, difference, found := strings.Cut(strings.TrimSpace(line), owner+": "+file+" (")

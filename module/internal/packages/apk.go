@@ -14,10 +14,10 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// apk, Alpine's, by apk(8). What it installs by name is in its world: what a person asked for.
+// apk is Alpine's, see apk(8). A package that is installed by name is in its world file, as if the user had installed it.
 var apk = Manager{
 	Name: "apk", program: apkProgram, database: &apkDatabase, rootOptions: []string{"--root=", "--no-scripts"},
-	// It asks nothing of whoever has no terminal. That it is not to ask it can only be told since 2.12.11.
+	// Without a terminal it asks no questions. An option for that exists only since 2.12.11.
 	simulate: []string{"add", "--simulate", "--no-progress"}, parse: readAPK,
 	removal: (*Manager).apkRemoval,
 	install: []string{"add", "--no-progress"},
@@ -40,7 +40,7 @@ const (
 
 const apkProgram = "/sbin/apk"
 
-// readAPK returns the names of all packages that a simulated transaction would touch: (1/2) Installing name (version).
+// readAPK returns the names of all packages that a simulated transaction would change, from lines like (1/2) Installing name (version).
 func readAPK(r process.Result) ([]string, error) {
 	var names []string
 	for line := range strings.Lines(r.Stdout) {
@@ -61,7 +61,7 @@ func readAPK(r process.Result) ([]string, error) {
 	return names, nil
 }
 
-// apkRemoval returns the other packages that a removal would touch, or keep it.
+// apkRemoval returns the other packages that would be removed, or that require the package.
 func (m *Manager) apkRemoval(ctx context.Context, name string) ([]string, error) {
 	r, err := m.ask(ctx, []string{"del", "--simulate", "--no-progress"}, name)
 	if err != nil {
@@ -70,11 +70,12 @@ func (m *Manager) apkRemoval(ctx context.Context, name string) ([]string, error)
 	return readAPKRemoval(r, name)
 }
 
-// readAPKRemoval reads who keeps a package, a line each below a heading, or what else would go.
+// readAPKRemoval returns the packages that require a package, which stand below a heading on a line each, or those that would be
+// removed with it.
 func readAPKRemoval(r process.Result, name string) ([]string, error) {
-	if _, kept, found := strings.Cut(r.Stdout, "are not removed due to:\n"); found {
+	if _, requirers, found := strings.Cut(r.Stdout, "are not removed due to:\n"); found {
 		var with []string
-		for line := range strings.Lines(kept) {
+		for line := range strings.Lines(requirers) {
 			if who, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
 				with = append(with, strings.Fields(who)...)
 			}
@@ -174,14 +175,14 @@ func (m *Manager) apkOwners(_ context.Context, files []string) (map[string]strin
 	return owners, err
 }
 
-// apkUnchanged asks what differs in a file's directory: U before the path of each that was changed.
+// apkUnchanged reports whether a package's file is unchanged. apk audit prints U before each changed file of a directory.
 func (m *Manager) apkUnchanged(ctx context.Context, _, file string) (bool, error) {
 	r, err := m.query(ctx, apkProgram, "audit", path.Dir(file))
 	if err != nil {
 		return false, err
 	}
 	if r.Code != 0 {
-		return false, errors.New("ask apk whether " + file + " was changed: " + r.LastLines())
+		return false, errors.New("cannot find out whether " + file + " was changed: apk audit: " + r.LastLines())
 	}
 	return !slices.Contains(strings.Split(r.Stdout, "\n"), "U "+strings.TrimPrefix(file, "/")), nil
 }

@@ -13,7 +13,7 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// apt. The lists of what repositories offer are read as they lie: to fetch them anew is the administrator's.
+// apt uses the package lists that are there: refreshing them is left to the administrator.
 var apt = Manager{
 	Name: "apt", program: "/usr/bin/apt-get", database: &dpkgDatabase,
 	simulate: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, parse: readAPT, checkLists: (*Manager).aptComplete,
@@ -31,8 +31,8 @@ var apt = Manager{
 	},
 }
 
-// readAPT returns the names of all packages that a simulated transaction would touch: a line each, which begins with what
-// would be done to it.
+// readAPT returns the names of all packages that a simulated transaction would change: each stands on a line that begins with the
+// change.
 func readAPT(r process.Result) ([]string, error) {
 	var names []string
 	for line := range strings.Lines(r.Stdout) {
@@ -56,7 +56,7 @@ func readAPT(r process.Result) ([]string, error) {
 	return names, nil
 }
 
-// aptComplete returns an error where apt has no list to find a package in.
+// aptComplete returns an error if apt has no package lists: it finds no package then.
 func (m *Manager) aptComplete(context.Context) error {
 	var names []string
 	lists, err := m.files.Dir("/var/lib/apt/lists")
@@ -66,12 +66,12 @@ func (m *Manager) aptComplete(context.Context) error {
 	}
 	isList := func(name string) bool { return strings.Contains(name, "_Packages") }
 	if err == nil && !slices.ContainsFunc(names, isList) || errors.Is(err, fs.ErrNotExist) {
-		return errors.New("apt has no lists of what repositories offer: apt-get update fetches them")
+		return errors.New("apt has no package lists: run apt-get update")
 	}
 	return err
 }
 
-// aptRemoval returns the other packages that a removal would touch.
+// aptRemoval returns the other packages that a removal would change.
 func (m *Manager) aptRemoval(ctx context.Context, name string) ([]string, error) {
 	r, err := m.ask(ctx, []string{"remove", "--quiet", "--simulate", "--no-auto-remove"}, name)
 	if err != nil {
@@ -81,7 +81,7 @@ func (m *Manager) aptRemoval(ctx context.Context, name string) ([]string, error)
 	return slices.DeleteFunc(touched, func(n string) bool { return n == name }), err
 }
 
-// aptStates is where apt notes which packages came as dependencies.
+// aptStates is apt's record of the packages that were installed as dependencies.
 const aptStates = "/var/lib/apt/extended_states"
 
 func (m *Manager) aptUserInstalled(_ context.Context, name string) (bool, error) {
@@ -92,7 +92,8 @@ func (m *Manager) aptUserInstalled(_ context.Context, name string) (bool, error)
 	return !readExtendedStates(content, name), nil
 }
 
-// readExtendedStates tells whether a package came as a dependency: a paragraph for each that apt has a note of.
+// readExtendedStates reports whether a package was installed as a dependency. The record has a paragraph for each that was, or is no
+// longer one.
 func readExtendedStates(content, name string) bool {
 	current := ""
 	for line := range strings.Lines(content) {

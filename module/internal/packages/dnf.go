@@ -12,8 +12,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// The managers of the dnf family. Weak dependencies are left out and unused packages left in: nothing but the enabler
-// is to be touched.
+// The managers of the dnf family. Weak dependencies are not installed and unused packages not removed: only the enabler is to
+// change.
 var (
 	dnf5 = Manager{
 		Name: "dnf5", program: "/usr/bin/dnf5", database: &rpmDatabase, rootOptions: dnfRoot,
@@ -23,9 +23,10 @@ var (
 		remove:         []string{"remove", "--assumeyes", "--no-autoremove"},
 		markDependency: []string{"mark", "--assumeyes", "weak"},
 		userInstalled:  (*Manager).dnf5UserInstalled,
-		// Up to 5.3 a transaction fails at once where another one has the first; since 5.4 every command waits for the second.
+		// Up to 5.3 a transaction fails at once while another one has the first lock; since 5.4 every command waits for the second
+		// one without end.
 		locks: []string{"/run/dnf/rpmtransaction.lock", "/var/lib/dnf/system-repo.lock"},
-		// dnf5's own words, and rpm's.
+		// Both dnf5 and rpm have this text in their messages.
 		busy: func(r process.Result) bool {
 			return r.Code != 0 && strings.Contains(r.Stdout+r.Stderr, " transaction lock")
 		},
@@ -38,35 +39,36 @@ var (
 		remove:         []string{"remove", "--assumeyes", "--noautoremove", exitOnLock},
 		markDependency: []string{"mark", "remove", exitOnLock},
 		userInstalled:  (*Manager).dnfUserInstalled,
-		// It would wait for ever. 200 is documented; rpm's own words come where somebody else than dnf has its lock.
+		// Without exit_on_lock it waits without end. Exit code 200 is documented in dnf(8); the message is rpm's, when a program other
+		// than dnf has its lock.
 		busy: func(r process.Result) bool {
 			return r.Code == 200 || strings.Contains(r.Stdout+r.Stderr, "can't create transaction lock")
 		},
 	}
 )
 
-// Without scriptlets: the enabler's sets the value of the kernel that happens to run.
+// dnfRoot has no scriptlets: the enabler's would set the value in the running kernel, which is not the tree's.
 var dnfRoot = []string{"--installroot=", "--setopt=tsflags=noscripts"}
 
 const exitOnLock = "--setopt=exit_on_lock=True"
 
-// readDNF returns the names of all packages that a transaction of dnf or dnf5 would touch, from the table that both
-// print below its header: a line at the margin that ends in a colon opens a section, one that is set in by one blank is
-// a package, one that is set in further names what it replaces, or goes on with the columns of a long name.
+// readDNF returns the names of all packages that a transaction of dnf or dnf5 would change, from the table that both print. Below
+// its header, a line without indent that ends in a colon begins a section. A line with an indent of one blank is a package. A line
+// with a larger indent names a package that is replaced, or continues the columns of a long name.
 func readDNF(r process.Result) ([]string, error) {
 	table, _, summarised := strings.Cut(r.Stdout, "\nTransaction Summary")
 	if !summarised {
 		said := r.Stdout + "\n" + r.Stderr
-		// With skip_if_unavailable such a repository is passed over, and what it offers nobody knows.
+		// With skip_if_unavailable, dnf skips a repository that it cannot reach: its packages are not known.
 		for _, words := range []string{"Failed to download metadata", "Failed to synchronize cache for repo", ">>> "} {
 			if line := lineWith(said, words); line != "" {
 				return nil, errors.New(strings.TrimPrefix(line, ">>> "))
 			}
 		}
-		// The words of dnf, and of dnf5.
+		// The first is a message of dnf, the second of dnf5.
 		for _, words := range []string{"All matches were filtered out by ", " matches only excluded packages"} {
 			if line := lineWith(said, words); line != "" {
-				return nil, errors.New("excluded by the configuration: " + line)
+				return nil, errors.New("the configuration excludes it: " + line)
 			}
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
@@ -98,10 +100,10 @@ func readDNF(r process.Result) ([]string, error) {
 	return names, nil
 }
 
-// dnf5State is where dnf5 notes why a package is there.
+// dnf5State is dnf5's record of why a package is installed.
 const dnf5State = "/usr/lib/sysimage/libdnf5/packages.toml"
 
-// dnf5Asked reads its notes, which are quick to read; where they say nothing that we understand, it asks dnf5 itself.
+// dnf5UserInstalled reads dnf5's record, which is quick; where it has no reason for the package, it asks dnf5.
 func (m *Manager) dnf5UserInstalled(ctx context.Context, name string) (bool, error) {
 	content, err := m.readFile(dnf5State)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -131,7 +133,7 @@ func readPackagesTOML(content, name string) string {
 	return ""
 }
 
-// dnfAsked asks dnf itself: its notes are in a database that only it can read.
+// dnfUserInstalled asks dnf: its record is a database that only dnf can read.
 func (m *Manager) dnfUserInstalled(ctx context.Context, name string) (bool, error) {
 	r, err := m.ask(ctx, []string{"--quiet", "--cacheonly", exitOnLock, "repoquery", "--installed", "--qf", "%{name} %{reason}"}, name)
 	if err != nil {
@@ -140,12 +142,12 @@ func (m *Manager) dnfUserInstalled(ctx context.Context, name string) (bool, erro
 	return readReason(r, name)
 }
 
-// readReason reads a line for the package: its name and a reason.
+// readReason reports whether the user installed a package, from a line with its name and the reason.
 func readReason(r process.Result, name string) (bool, error) {
 	for line := range strings.Lines(r.Stdout) {
 		if found, reason, _ := strings.Cut(strings.TrimSpace(line), " "); found == name {
 			return strings.EqualFold(reason, "user"), nil
 		}
 	}
-	return false, errors.New("ask dnf why " + name + " is installed: " + r.LastLines())
+	return false, errors.New("dnf does not report why " + name + " is installed: " + r.LastLines())
 }

@@ -34,9 +34,9 @@ func TestReadDNF(t *testing.T) {
 		"dnf dependencies":                     {names: []string{"rpm-build", "debugedit", "elfutils"}},
 		"dnf repository out of reach":          {fails: "Failed to download metadata for repo 'lab'"},
 		"dnf upgrade of another package":       {names: []string{"elfutils", "elfutils-libs"}},
-		"dnf excluded":                         {fails: "excluded by the configuration: All matches were filtered out by exclude filtering for argument: yama-ptrace-enable"},
+		"dnf excluded":                         {fails: "the configuration excludes it: All matches were filtered out by exclude filtering for argument: yama-ptrace-enable"},
 		"dnf 4.0 repository out of reach":      {fails: "Failed to synchronize cache for repo 'lab'"},
-		"dnf5 excluded":                        {fails: "excluded by the configuration: Argument 'yama-ptrace-enable' matches only excluded packages."},
+		"dnf5 excluded":                        {fails: "the configuration excludes it: Argument 'yama-ptrace-enable' matches only excluded packages."},
 		"dnf capability":                       {names: []string{"elfutils-default-yama-scope"}},
 	}
 	if len(archive.Files) != len(want) {

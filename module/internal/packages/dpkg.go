@@ -13,10 +13,10 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// Debian's package database: deb-status in dpkg(1). Reading it is quicker than to start who reads it.
+// dpkgStatus is Debian's package database, see dpkg(1). Reading it is quicker than starting a program that does.
 const dpkgStatus = "/var/lib/dpkg/status"
 
-// The programs that answer what the status file does not.
+// The programs for questions that the status file does not answer.
 const (
 	dpkgProgram  = "/usr/bin/dpkg"
 	dpkgSearcher = "/usr/bin/dpkg-query"
@@ -42,7 +42,7 @@ type paragraph struct {
 	conffiles     []string
 }
 
-// readStatus returns the installed packages. Those of which only the configuration is left are not.
+// readStatus returns the installed packages. A package with the state config-files is not installed.
 func readStatus(content string) ([]paragraph, error) {
 	var all []paragraph
 	for text := range strings.SplitSeq(content, "\n\n") {
@@ -115,7 +115,7 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	return m.memory.paragraphs, err
 }
 
-// installedOf returns those of the names that are installed, in their order.
+// installedOf returns those of the names that are installed.
 func installedOf(all []paragraph, names []string) []port.Package {
 	var installed []port.Package
 	for _, name := range names {
@@ -147,8 +147,8 @@ func requirersOf(all []paragraph, names []string) map[string][]string {
 	return requirers
 }
 
-// dpkgOwners returns the package of each of the files that has one. A packaged file in /etc is a conffile; who brought one
-// of the distribution's own is searched for.
+// dpkgOwners returns the package of each of the files that has one. A packaged file in /etc is a conffile, which the status file
+// names; for one in /usr/lib it asks dpkg-query.
 func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]string, error) {
 	owners := map[string]string{}
 	var searched []string
@@ -180,12 +180,12 @@ func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]st
 	return owners, readSearch(r, searched, owners)
 }
 
-// readSearch adds what dpkg-query found: packages, with their architecture where it matters, a colon, and the file. It complains
-// about each that nobody owns. A diversion owns nothing.
+// readSearch adds the owners that dpkg-query printed: packages, with their architecture if it matters, a colon, and the file. For a
+// file without an owner it prints an error. A diversion is not an owner.
 func readSearch(r process.Result, files []string, owners map[string]string) error {
 	for line := range strings.Lines(r.Stderr) {
 		if !strings.HasPrefix(line, "dpkg-query: no path found matching pattern ") {
-			return errors.New("ask dpkg who owns " + strings.Join(files, ", ") + ": " + r.LastLines())
+			return errors.New("cannot find the package that owns " + strings.Join(files, ", ") + ": dpkg-query: " + r.LastLines())
 		}
 	}
 	for line := range strings.Lines(r.Stdout) {
@@ -197,14 +197,14 @@ func readSearch(r process.Result, files []string, owners map[string]string) erro
 	return nil
 }
 
-// dpkgUnchanged tells whether a package's file has the content that it came with. dpkg prints what rpm does.
+// dpkgUnchanged reports whether a package's file is unchanged. dpkg --verify prints the same as rpm -V.
 func (m *Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, error) {
 	r, err := m.query(ctx, dpkgProgram, "--verify", "--", owner)
 	if err != nil {
 		return false, err
 	}
 	if r.Stderr != "" {
-		return false, errors.New("ask dpkg whether " + file + " was changed (it reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and .md5sums): " + r.LastLines())
+		return false, errors.New("cannot find out whether " + file + " was changed (dpkg reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and .md5sums): " + r.LastLines())
 	}
 	return readUnchanged(r, file)
 }

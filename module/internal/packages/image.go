@@ -11,7 +11,7 @@ import (
 	"hardening.yama/module/internal/process"
 )
 
-// Hosts whose packages come with an image. The first row whose file is there names who makes it.
+// imageHosts are the hosts whose packages come with an image. The first row whose file exists applies.
 var imageHosts = []struct {
 	name, file string
 	also       string // "" or a program that must be there, too
@@ -21,7 +21,7 @@ var imageHosts = []struct {
 	{name: "rpm-ostree", file: "/run/ostree-booted", why: "this host boots an image (ostree), so packages come with the next one: nothing is layered on it"},
 }
 
-// snapshotter is the program of hosts whose /usr only changes in a new snapshot, for the next boot.
+// snapshotter is the program of hosts whose /usr changes only in a new snapshot, which the next boot uses.
 const snapshotter = "/usr/sbin/transactional-update"
 
 // setReadOnly finds out whether packages can be changed in the tree, and why not. Its database can be asked all the same.

@@ -248,7 +248,7 @@ func (m *Manager) Removal(ctx context.Context, name string) (removal port.Remova
 		removal.UserInstalled, err = m.userInstalled(m, ctx, name)
 		removal.Unknown = err != nil
 		if err != nil && !errors.Is(err, errNotRecorded) && !errors.Is(err, errUnchangeable) {
-			return removal, fmt.Errorf("ask why %s is installed: %w", name, err)
+			return removal, fmt.Errorf("cannot find out why %s is installed: %w", name, err)
 		}
 	}
 	if m.readOnly != "" || m.program == "" {

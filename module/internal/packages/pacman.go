@@ -12,8 +12,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// pacman. The databases of what repositories offer are read as they lie: to fetch them anew without upgrading everything is
-// what Arch calls a partial upgrade.
+// pacman uses the package databases that are there: to refresh them without upgrading everything is what Arch calls a partial
+// upgrade, and does not support.
 var pacman = Manager{
 	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, rootOptions: []string{"--sysroot="}, runsScriptlets: true,
 	simulate: []string{"--sync", "--print", "--print-format", "%n", "--noconfirm"}, parse: readPacman, checkLists: (*Manager).pacmanComplete,
@@ -27,7 +27,7 @@ var pacman = Manager{
 	},
 }
 
-// readPacman returns the names of all packages that a transaction would touch, a line each.
+// readPacman returns the names of all packages that a transaction would change: each stands on a line.
 func readPacman(r process.Result) ([]string, error) {
 	names := strings.Split(strings.TrimSpace(r.Stdout), "\n")
 	named := !slices.ContainsFunc(names, func(line string) bool { return line == "" || strings.ContainsAny(line, " :") })
@@ -40,8 +40,8 @@ func readPacman(r process.Result) ([]string, error) {
 	return nil, errors.New(r.LastLines())
 }
 
-// pacmanComplete returns an error where a repository's database is missing: what is in it, nobody knows. To look a package up
-// says so, to print a transaction does not.
+// pacmanComplete returns an error if a repository's database is missing: its packages are not known. pacman --sync --info reports
+// that, pacman --sync --print does not.
 func (m *Manager) pacmanComplete(ctx context.Context) error {
 	r, err := m.ask(ctx, []string{"--sync", "--info"}, "hardening.yama")
 	if line := lineWith(r.Stdout+"\n"+r.Stderr, "database file for"); err == nil && line != "" {
@@ -58,7 +58,7 @@ func (m *Manager) pacmanRemoval(ctx context.Context, name string) ([]string, err
 	return readPacmanRemoval(r, name)
 }
 
-// readPacmanRemoval reads who requires a package, or what else would go.
+// readPacmanRemoval returns the packages that require a package, or that would be removed with it.
 func readPacmanRemoval(r process.Result, name string) ([]string, error) {
 	var with []string
 	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {

@@ -12,23 +12,23 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// What rpm answers. Where it cannot open its database it says so, and then that nothing is installed, owned or required: any
-// complaint makes the whole answer none.
+// If rpm cannot open its database, it prints an error and then answers that nothing is installed, owned or required. So an answer
+// with any error in it is not used.
 
-// complaint returns rpm's own words about why it has no answer, nil where it has one.
-func complaint(r process.Result) error {
+// rpmError returns the error that rpm printed, nil where it printed none.
+func rpmError(r process.Result) error {
 	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
 		if strings.HasPrefix(line, "error:") {
-			return errors.New("ask the rpm database: " + strings.TrimSpace(strings.TrimPrefix(line, "error:")))
+			return errors.New("cannot query the rpm database: " + strings.TrimSpace(strings.TrimPrefix(line, "error:")))
 		}
 	}
 	return nil
 }
 
-// readInstalled reads a line for each installed package, and one for each name that is none. Every name must be accounted
-// for.
+// readInstalled returns the installed packages: rpm prints a line for each, and one for each name that is not installed. A name
+// without a line is an error.
 func readInstalled(r process.Result, names []string) ([]port.Package, error) {
-	if err := complaint(r); err != nil {
+	if err := rpmError(r); err != nil {
 		return nil, err
 	}
 	answered := map[string]bool{}
@@ -46,22 +46,22 @@ func readInstalled(r process.Result, names []string) ([]port.Package, error) {
 	}
 	for _, name := range names {
 		if !answered[name] {
-			return nil, fmt.Errorf("ask the rpm database for %s: no answer (exit code %d): %s", name, r.Code, r.LastLines())
+			return nil, fmt.Errorf("cannot query the rpm database for %s: no answer (exit code %d): %s", name, r.Code, r.LastLines())
 		}
 	}
 	return installed, nil
 }
 
-// errOwners says that the lines cannot be told apart: a file has several owners.
+// errOwners says that a file has several owners, so that it is not clear which line belongs to which file.
 var errOwners = errors.New("more owners than files")
 
-// readOwners reads a line for each file, in their order.
+// readOwners returns the owners of files: rpm prints a line for each, in their order.
 func readOwners(r process.Result, files []string) (map[string]string, error) {
-	if err := complaint(r); err != nil {
+	if err := rpmError(r); err != nil {
 		return nil, err
 	}
 	lines := strings.Split(strings.TrimSuffix(r.Stdout+r.Stderr, "\n"), "\n")
-	// An old kind of database is read with a warning.
+	// rpm warns when it reads a database of an older kind.
 	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "warning: ") })
 	if len(lines) != len(files) {
 		return nil, errOwners
@@ -72,17 +72,17 @@ func readOwners(r process.Result, files []string) (map[string]string, error) {
 			continue
 		}
 		if lines[i] == "" || strings.ContainsAny(lines[i], " \t") {
-			return nil, fmt.Errorf("ask the rpm database who owns %s: %s", file, r.LastLines())
+			return nil, fmt.Errorf("cannot find the package that owns %s: rpm: %s", file, r.LastLines())
 		}
 		owners[file] = lines[i]
 	}
 	return owners, nil
 }
 
-// readUnchanged reads one line for each file that differs: nine marks, of which the third is 5 for other content, and the
-// path last.
+// readUnchanged reports whether a file is unchanged: rpm prints a line for each changed file of the package, with nine marks, of
+// which the third is 5 if the content is another, and the path at the end.
 func readUnchanged(r process.Result, file string) (bool, error) {
-	if err := complaint(r); err != nil {
+	if err := rpmError(r); err != nil {
 		return false, err
 	}
 	for line := range strings.Lines(r.Stdout) {
@@ -93,10 +93,10 @@ func readUnchanged(r process.Result, file string) (bool, error) {
 	return true, nil
 }
 
-// readRequirers adds to the requirers those who require what a provider has, and returns what the new ones provide: a
-// block for each, begun by N, with what it requires (R) and provides (P).
+// readRequirers adds packages to the requirers of the providers' packages, and returns what the added packages provide. rpm prints
+// a line N for each package, and below it lines R for what it requires and P for what it provides.
 func readRequirers(r process.Result, provider map[string]string, requirers map[string][]string) (map[string]string, error) {
-	if err := complaint(r); err != nil {
+	if err := rpmError(r); err != nil {
 		return nil, err
 	}
 	next := map[string]string{}
@@ -119,7 +119,7 @@ func readRequirers(r process.Result, provider map[string]string, requirers map[s
 	return next, nil
 }
 
-// readRemoval reads who needs a package, nothing where nobody does.
+// readRemoval returns the packages that need a package.
 func readRemoval(r process.Result) ([]string, error) {
 	if r.Code == 0 {
 		return nil, nil
@@ -131,12 +131,12 @@ func readRemoval(r process.Result) ([]string, error) {
 		}
 	}
 	if with == nil {
-		return nil, errors.New("ask the rpm database what a removal would take along: " + r.LastLines())
+		return nil, errors.New("cannot find out which packages need it: rpm: " + r.LastLines())
 	}
 	return with, nil
 }
 
-// between returns what stands between a prefix and a suffix, if the text has both.
+// cutAround returns the text without a prefix and a suffix, if it has both.
 func cutAround(text, prefix, suffix string) (string, bool) {
 	text, begins := strings.CutPrefix(text, prefix)
 	text, ends := strings.CutSuffix(text, suffix)

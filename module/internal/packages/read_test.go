@@ -41,16 +41,16 @@ func TestReadRPM(t *testing.T) {
 	want := map[string]string{
 		"installed":                        "[{elfutils 1-1} {strace 1-1}]",
 		"owners":                           "map[" + enablerFile + ":yama-ptrace-enable]",
-		"owners, a file that is not there": "ask the rpm database: file /etc/sysctl.d/none.conf: No such file or directory",
+		"owners, a file that is not there": "cannot query the rpm database: file /etc/sysctl.d/none.conf: No such file or directory",
 		"requirers":                        "[map[elfutils:[debugedit rpm-build]] map[debugedit:debugedit rpm-build:rpm-build]]",
 		"removal":                          "[debugedit-1-1.noarch rpm-build-1-1.noarch]",
 		"removal of what nobody needs":     "[]",
 		"changed":                          "false",
-		"installed, no database":           "ask the rpm database: cannot open Packages database in /var/lib/rpm",
-		"requirers, no database":           "ask the rpm database: cannot open Packages database in /var/lib/rpm",
-		"owners, no database":              "ask the rpm database: cannot open Packages database in /var/lib/rpm",
-		"changed, no database":             "ask the rpm database: cannot open Packages database in /var/lib/rpm",
-		"removal, no database": "ask the rpm database what a removal would take along: " +
+		"installed, no database":           "cannot query the rpm database: cannot open Packages database in /var/lib/rpm",
+		"requirers, no database":           "cannot query the rpm database: cannot open Packages database in /var/lib/rpm",
+		"owners, no database":              "cannot query the rpm database: cannot open Packages database in /var/lib/rpm",
+		"changed, no database":             "cannot query the rpm database: cannot open Packages database in /var/lib/rpm",
+		"removal, no database": "cannot find out which packages need it: rpm: " +
 			"error: cannot open Packages database in /var/lib/rpm | error: package elfutils is not installed",
 	}
 	if len(archive.Files) != len(want) {

@@ -41,10 +41,10 @@ func TestRemoval(t *testing.T) {
 			Manager{Name: "dnf5", userInstalled: by(true, nil), removal: removal(nil, broken)},
 			ptrace.Removal{Asked: true, Cause: "dnf5 remove enabler: it is broken"},
 		},
-		"asked for, and sealed":                {Manager{readOnly: seal, userInstalled: by(true, nil)}, ptrace.Removal{Asked: true, Cause: seal}},
-		"notes cannot be read":                 {Manager{userInstalled: by(false, broken)}, ptrace.Removal{Unknown: true, Cause: "ask why enabler is installed: it is broken"}},
-		"nor where it is sealed":               {Manager{readOnly: seal, userInstalled: by(false, broken)}, ptrace.Removal{Unknown: true, Cause: "ask why enabler is installed: it is broken; " + seal}},
-		"a manager without such notes, as apk": {Manager{removal: removal(nil, nil)}, ptrace.Removal{}},
+		"asked for, and sealed":              {Manager{readOnly: seal, userInstalled: by(true, nil)}, ptrace.Removal{Asked: true, Cause: seal}},
+		"its record is unreadable":           {Manager{userInstalled: by(false, broken)}, ptrace.Removal{Unknown: true, Cause: "cannot find out why enabler is installed: it is broken"}},
+		"nor where it is sealed":             {Manager{readOnly: seal, userInstalled: by(false, broken)}, ptrace.Removal{Unknown: true, Cause: "cannot find out why enabler is installed: it is broken; " + seal}},
+		"a manager without a record, as apk": {Manager{removal: removal(nil, nil)}, ptrace.Removal{}},
 	} {
 		if c.m.userInstalled != nil || c.m.removal != nil {
 			c.m.program = "/usr/bin/manager"

@@ -17,7 +17,7 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// rpm's database: of dnf, zypper, and what they make images of. It lies where the distribution put it.
+// rpmDatabase is the one of dnf and zypper. Its directory depends on the distribution.
 var rpmDatabase = database{
 	files: []string{
 		"/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite",
@@ -30,7 +30,7 @@ var rpmDatabase = database{
 
 const rpmProgram = "/usr/bin/rpm"
 
-// rpmInstalled asks which of the names are installed, in the order of the names.
+// rpmInstalled returns those of the names that are installed.
 func (m *Manager) rpmInstalled(ctx context.Context, names []string) ([]port.Package, error) {
 	cache := m.rpmCache(names)
 	if found, ok := cache.read(); ok {
@@ -48,7 +48,7 @@ func (m *Manager) rpmInstalled(ctx context.Context, names []string) ([]port.Pack
 	return found, m.ofDatabase(err)
 }
 
-// rpmOwners returns the package of each of the files that has one, changed or not.
+// rpmOwners returns the package of each of the files that has one.
 func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
 	r, err := m.query(ctx, m.database.program, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
 	if err != nil {
@@ -74,7 +74,7 @@ func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string]str
 	return owners, nil
 }
 
-// rpmUnchanged tells whether a package's file has the content that it came with.
+// rpmUnchanged reports whether a package's file is unchanged.
 func (m *Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
 	r, err := m.query(ctx, m.database.program, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
@@ -92,15 +92,15 @@ func (m *Manager) ofDatabase(err error) error {
 	return fmt.Errorf("%w (database: %s, configuration: %s)", err, m.dbFile, m.under(rpmMacros))
 }
 
-// isa is what rpm puts behind a package's name where the architecture matters.
+// isa is the suffix of a capability for one architecture, see %{?_isa} in rpm's macros.
 var isa = map[string]string{
 	"amd64": "(x86-64)", "arm64": "(aarch-64)", "ppc64le": "(ppc-64)", "s390x": "(s390-64)", "riscv64": "(riscv-64)",
 }[runtime.GOARCH]
 
-// requirersDepth bounds how far it is followed who requires a package. What comes behind is no longer a reason.
+// requirersDepth is how many levels of requirers are looked up. Those beyond do not explain why a package is installed.
 const requirersDepth = 3
 
-// rpmRequirers returns for each of the packages the installed ones that require it, and those that require those.
+// rpmRequirers returns for each of the packages the installed ones that require it, directly or not.
 func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
 	requirers := map[string][]string{}
 	provider := map[string]string{} // of a capability
@@ -127,8 +127,8 @@ func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string]
 	return requirers, nil
 }
 
-// rpmRemoval returns the packages that cannot stay without the named one. The database's own test is asked rather than
-// the package manager: it is exact, quick, and needs no repository.
+// rpmRemoval returns the packages that need the named one. It asks rpm, not the package manager: rpm --test is exact, quick, and
+// needs no repository.
 func (m *Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
 	r, err := m.query(ctx, m.database.program, "-e", "--test", "--", name)
 	if err != nil {

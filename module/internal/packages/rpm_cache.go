@@ -14,13 +14,13 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// rpmCache is an answer of rpm that outlives the run. To ask rpm takes longer than all the rest of a run that changes nothing. So
-// the answer is cached, until the next boot at the latest, together with what stat(2) said of the database before rpm was
-// asked: installing or removing a package changes that, and so does changing where rpm looks.
+// rpmCache is an answer of rpm that outlives the run. In a run that changes nothing, a query of rpm would take longer than all
+// the rest. The answer is cached until the next boot at the latest, with the result of stat(2) for the files of the database from
+// before the query: every change of packages changes it, and so does a change of rpm's configuration.
 type rpmCache struct {
 	// file holds the answer. Whoever can write to it can say what is installed, so it must be root's alone.
 	file string
-	// state is what the answer is true of: the question, and the database as it is. "" where that is not known for sure.
+	// state is what the answer is true for: the names, and the state of the database. "" where that is not known for sure.
 	state string
 }
 

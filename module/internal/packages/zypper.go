@@ -13,7 +13,7 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// zypper, whose exit codes zypper(8) documents.
+// zypper's exit codes are documented in zypper(8).
 var zypper = Manager{
 	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, rootOptions: rootOption, runsScriptlets: true,
 	simulate: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, parse: readZypper,
@@ -23,7 +23,7 @@ var zypper = Manager{
 	remove:        []string{"--non-interactive", "--no-refresh", "remove", "--no-clean-deps"},
 	userInstalled: (*Manager).zypperUserInstalled,
 	busy:          func(r process.Result) bool { return r.Code == zypperLocked },
-	// A reboot or a restart of the manager is suggested; a repository was passed over. What came of it says the database.
+	// 102 and 103 suggest a reboot, or a restart of zypper; with 106, a repository was skipped.
 	successCodes: []int{102, 103, 106},
 }
 
@@ -32,7 +32,7 @@ const (
 	zypperNotFound = 104
 )
 
-// readZypper returns the names of all packages that a transaction would touch: an element of XML each.
+// readZypper returns the names of all packages that a transaction would change: each has an XML element.
 func readZypper(r process.Result) ([]string, error) {
 	var names []string
 	_, summary, _ := strings.Cut(r.Stdout, "<install-summary")
@@ -55,7 +55,7 @@ func readZypper(r process.Result) ([]string, error) {
 	return names, nil
 }
 
-// textOf returns what the messages and descriptions of an answer in XML say, on one line.
+// textOf returns the text of the error messages and descriptions in an XML answer, on one line.
 func textOf(xml string) string {
 	var said []string
 	for _, tag := range []string{`<message type="error">`, `<description>`} {
@@ -71,8 +71,8 @@ func textOf(xml string) string {
 	return strings.NewReplacer("&apos;", "'", "&quot;", `"`, "&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(strings.Join(said, " | "))
 }
 
-// zypper notes in its history who asked for a package, and what we gave it to remember us by. The history is rotated; what else
-// came without anybody asking is in a list of its own.
+// zypper records in its history which user installed a package, and the user data of the command (zyppUserData is the module's).
+// The history is rotated. Packages that were installed as dependencies are in a list of their own.
 const (
 	zyppHistory  = "/var/log/zypp/history"
 	zyppAuto     = "/var/lib/zypp/AutoInstalled"
@@ -84,8 +84,8 @@ func (m *Manager) zypperUserInstalled(_ context.Context, name string) (bool, err
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	if asked, noted := readHistory(history, name); noted {
-		return asked, nil
+	if byUser, recorded := readHistory(history, name); recorded {
+		return byUser, nil
 	}
 	list, err := m.readFile(zyppAuto)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -100,10 +100,9 @@ func (m *Manager) zypperUserInstalled(_ context.Context, name string) (bool, err
 // errNotRecorded says that a manager's record does not go back far enough.
 var errNotRecorded = errors.New("its history does not go back that far")
 
-// readHistory reads who last asked for a package, if anybody did since it was last removed:
-// date|install|name|edition|arch|requested by|repository|checksum|user data. Upgrades have nobody who requested them, and change
-// nothing about it.
-func readHistory(content, name string) (asked, noted bool) {
+// readHistory reports whether a user installed a package after it was last removed, and whether the history says so. Its lines are
+// date|install|name|edition|arch|requested by|repository|checksum|user data; for an upgrade, "requested by" is empty.
+func readHistory(content, name string) (byUser, recorded bool) {
 	for line := range strings.Lines(content) {
 		fields := strings.Split(strings.TrimSpace(line), "|")
 		if len(fields) < 6 || fields[2] != name {
@@ -111,15 +110,15 @@ func readHistory(content, name string) (asked, noted bool) {
 		}
 		switch action := strings.TrimSpace(fields[1]); {
 		case action == "remove":
-			asked, noted = false, false
+			byUser, recorded = false, false
 		case action == "install" && fields[5] != "":
-			asked, noted = len(fields) < 9 || fields[8] != zyppUserData, true
+			byUser, recorded = len(fields) < 9 || fields[8] != zyppUserData, true
 		}
 	}
-	return asked, noted
+	return byUser, recorded
 }
 
-// readAutoInstalled tells whether a package is listed: a name on each line.
+// readAutoInstalled reports whether a package is in the list, which has a name on each line.
 func readAutoInstalled(content, name string) bool {
 	return slices.Contains(strings.Split(content, "\n"), name)
 }
