@@ -45,6 +45,8 @@ type Situation struct {
 	Auditors          []Verdict           `json:"auditors"`
 	Container         *string             `json:"container"`
 	SELinuxDenyPtrace *bool               `json:"selinux_deny_ptrace"`
+
+	more int // places that Settings does not list
 }
 
 // The parts of an answer, as RETURN describes them.
@@ -117,20 +119,22 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 }
 
 func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Auditor) *Situation {
+	settings, more := settingsOf(o.Tree, o)
 	s := &Situation{
 		Yama:              o.Runtime != nil,
 		Runtime:           o.Runtime,
 		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
 		Persistent:        persistentOf(o.Tree),
-		Settings:          settingsOf(o.Tree, o),
+		Settings:          settings,
 		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed)},
 		Debuggers:         debuggersOf(o),
 		Auditors:          []Verdict{},
 		Container:         orNull(e.Container),
 		SELinuxDenyPtrace: e.SELinuxDenyPtrace,
+		more:              more,
 	}
 	for i := range s.Settings {
-		s.Settings[i].Package = orNull(e.Owners[s.Settings[i].File])
+		s.Settings[i].Package = orNull(ptrace.Shown(e.Owners[s.Settings[i].File], wordShown))
 	}
 	attaching := make([]string, 0, len(s.Debuggers))
 	for i := range s.Debuggers {
@@ -148,8 +152,9 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 	for _, d := range e.Denials {
 		s.Denials = append(s.Denials, Denial{Access: d.Access, Tracer: d.Tracer, Target: d.Target, Times: d.Times})
 	}
+	places := o.Tree.Places()
 	for _, a := range auditors {
-		wants := ptrace.Auditor(a).Wants(o)
+		wants := ptrace.Auditor(a).Wants(o, places)
 		s.Auditors = append(s.Auditors, Verdict{Name: a.Name, Passes: wants == "", Wants: orNull(wants)})
 	}
 	return s
@@ -174,6 +179,7 @@ func (s *Situation) sentence() string {
 
 // finish closes the answer.
 func (i *Info) finish(request ansible.Request, err error) {
+	defer i.bound()
 	if request.Invocation {
 		i.Invocation = map[string]any{"module_args": request.Arguments}
 	}

@@ -51,6 +51,8 @@ type Findings struct {
 	RebootRequired bool        `json:"reboot_required"`
 	Verified       *bool       `json:"verified"`
 	StricterKept   bool        `json:"stricter_kept"`
+
+	more int // places that Settings does not list
 }
 
 // The parts of a report, as RETURN describes them.
@@ -138,8 +140,13 @@ func (r *Report) planned(p ptrace.Plan, o ptrace.Observed) {
 	r.Decision = Decision{Scope: &scope, Because: p.Decision.Because}
 	r.StricterKept = r.StricterKept || p.StricterKept
 	r.RebootRequired = p.RebootRequired
+	known := map[string]bool{}
+	for _, w := range r.Warnings {
+		known[w] = true
+	}
 	for _, w := range p.Warnings {
-		if !slices.Contains(r.Warnings, w) {
+		if !known[w] {
+			known[w] = true
 			r.Warnings = append(r.Warnings, w)
 		}
 	}
@@ -177,6 +184,7 @@ func (r *Report) verified() {
 
 // finish derives the rest: changed is that something was done and not taken back, and nothing else.
 func (r *Report) finish(request ansible.Request, err error) {
+	defer r.bound()
 	r.Changed = len(r.standing) > 0
 	if request.Invocation {
 		r.Invocation = map[string]any{"module_args": request.Arguments}
@@ -210,7 +218,7 @@ func (r *Report) findings() {
 		Installed: []string{}, Removed: []string{},
 	}
 	r.Debuggers = debuggersOf(first)
-	r.Settings = settingsOf(last.Tree, last)
+	r.Settings, r.more = settingsOf(last.Tree, last)
 	r.Actions = make([]Action, 0, len(r.done))
 	for _, a := range r.done {
 		r.Actions = append(r.Actions, actionOf(a))
@@ -289,54 +297,9 @@ func debuggersOf(o ptrace.Observed) []Debugger {
 	return debuggers
 }
 
-// settingsOf lists the places of a tree that name the key; of the host, it is asked whose they are.
-func settingsOf(tree sysctld.Tree, o ptrace.Observed) []Setting {
-	places := tree.Places()
-	settings := make([]Setting, 0, len(places))
-	for _, p := range places {
-		loader := "both"
-		switch {
-		case !p.Reload:
-			loader = "boot"
-		case !p.Boot:
-			loader = "reload"
-		}
-		settings = append(settings, Setting{
-			File: p.Path, Line: p.Line, Value: p.Value, Standing: p.Standing, By: orNull(p.By), Loader: loader,
-			Origin: o.OriginOf(p.Path), Package: orNull(o.Packaged[p.Path]),
-		})
-	}
-	return settings
-}
-
 func orNull(s string) *string {
 	if s == "" {
 		return nil
 	}
 	return &s
-}
-
-// diffOf renders actions as text before and after. Several steps on one object are one change.
-func diffOf(actions []ptrace.Action) []Diff {
-	var diffs []Diff
-	for _, a := range actions {
-		header := a.Object
-		if a.Kind == ptrace.Package {
-			header = "packages"
-		}
-		i := slices.IndexFunc(diffs, func(d Diff) bool { return d.BeforeHeader == header })
-		if i < 0 {
-			diffs = append(diffs, Diff{BeforeHeader: header, AfterHeader: header, Before: lines(a.Before)})
-			i = len(diffs) - 1
-		}
-		diffs[i].After = lines(a.After)
-	}
-	return diffs
-}
-
-func lines(content *string) string {
-	if content == nil || *content == "" {
-		return ""
-	}
-	return strings.TrimSuffix(*content, "\n") + "\n"
 }

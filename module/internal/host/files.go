@@ -23,6 +23,9 @@ const (
 	factLimit = 1 << 20
 )
 
+// markedLimit is more than such a file has once all its lines are commented out: the shortest that sets the key has 7 bytes.
+const markedLimit = 4 * fileLimit
+
 const devNull = "/dev/null"
 
 func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
@@ -72,7 +75,7 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 			return nil, err
 		}
 	}
-	return files, nil
+	return files, files.Check()
 }
 
 // withSysctlDir returns the tree with the files of a directory.
@@ -109,7 +112,10 @@ func (h *Host) withSysctlFile(files sysctld.Tree, name, place string, info tree.
 			return append(files, h.loaders.Empty(name)), nil
 		}
 	}
-	f, err := h.tree.Read(place, fileLimit)
+	f, err := h.tree.Read(place, markedLimit)
+	if err == nil && len(f.Content)-sysctld.Marks(f.Content) > fileLimit {
+		err = fmt.Errorf("read %s: it has more than %d bytes, which no drop-in needs", h.tree.At(name), fileLimit)
+	}
 	var irregular *tree.NotRegular
 	switch {
 	case errors.As(err, &irregular):

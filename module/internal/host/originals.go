@@ -59,7 +59,7 @@ func (h *Host) copies() (c copies, err error) {
 // pendingCopy returns what is to become of a pending copy. The run that made it was killed, before or after the edit.
 func (h *Host) pendingCopy(file string) (ptrace.Leftover, error) {
 	left := ptrace.Leftover{Path: pendingOf(file)}
-	f, err := h.tree.Read(file, fileLimit)
+	f, err := h.tree.Read(file, markedLimit)
 	switch {
 	case err == nil:
 		if sysctld.CommentedOut(f.Content) {
@@ -81,7 +81,7 @@ func (h *Host) editFile(name, before, after string) error {
 	}
 	defer dir.Close() //nolint:errcheck // what it changed is durable by then
 	base := path.Base(name)
-	f, err := dir.Read(base, fileLimit)
+	f, err := dir.Read(base, markedLimit)
 	if err != nil {
 		return err
 	}

@@ -121,13 +121,9 @@ func (m *Manager) alpmRequirers(_ context.Context, names []string) (map[string][
 		if err != nil {
 			return nil, err
 		}
-		p := paragraph{name: strings.Join(desc["NAME"], "")}
-		for _, dependency := range desc["DEPENDS"] {
-			p.depends = append(p.depends, withoutVersion(dependency))
-		}
-		all = append(all, p)
+		all = append(all, paragraph{name: strings.Join(desc["NAME"], ""), depends: desc["DEPENDS"]})
 	}
-	return requirersOf(all, names), nil
+	return requirersOf(all, names, func(depends string, hand func(string)) { hand(withoutVersion(depends)) }), nil
 }
 
 // withoutVersion returns the name in a dependency like name>=1.
@@ -148,20 +144,28 @@ func (m *Manager) alpmOwners(ctx context.Context, files []string) (map[string]st
 
 // readOwns reads a line for each file: who owns it, or that nobody does, or that there is none.
 func readOwns(r process.Result, under func(string) string, files []string) (map[string]string, error) {
-	owners := map[string]string{}
-	said := strings.Split(r.Stdout+"\n"+r.Stderr, "\n")
-	for _, file := range files {
-		answered := false
-		for _, line := range said {
-			line = strings.TrimSpace(line)
-			if rest, ok := strings.CutPrefix(line, under(file)+" is owned by "); ok {
-				owners[file], _, _ = strings.Cut(rest, " ")
-				answered = true
-			}
-			answered = answered || line == "error: No package owns "+under(file) ||
-				strings.HasPrefix(line, "error: failed to find '"+file+"'") || strings.HasPrefix(line, "error: failed to read file '"+under(file)+"'")
+	found, unowned := map[string]string{}, map[string]bool{}
+	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+		line = strings.TrimSpace(line)
+		if file, owner, ok := strings.Cut(line, " is owned by "); ok {
+			found[file], _, _ = strings.Cut(owner, " ")
 		}
-		if !answered {
+		if file, ok := strings.CutPrefix(line, "error: No package owns "); ok {
+			unowned[file] = true
+		}
+		for _, words := range []string{"error: failed to find '", "error: failed to read file '"} {
+			if file, ok := strings.CutPrefix(line, words); ok {
+				unowned[file[:max(0, strings.LastIndexByte(file, '\''))]] = true
+			}
+		}
+	}
+	owners := map[string]string{}
+	for _, file := range files {
+		owner, ok := found[under(file)]
+		switch {
+		case ok:
+			owners[file] = owner
+		case !unowned[under(file)] && !unowned[file]:
 			return nil, errors.New("cannot find the package that owns " + file + ": pacman: " + r.LastLines())
 		}
 	}

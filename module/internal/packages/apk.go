@@ -43,9 +43,11 @@ const apkProgram = "/sbin/apk"
 // readAPK returns the names of all packages that a simulated transaction would change, from lines like (1/2) Installing name (version).
 func readAPK(r process.Result) ([]string, error) {
 	var names []string
+	known := map[string]bool{}
 	for line := range strings.Lines(r.Stdout) {
 		fields := strings.Fields(line)
-		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") && !slices.Contains(names, fields[2]) {
+		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") && !known[fields[2]] {
+			known[fields[2]] = true
 			names = append(names, fields[2])
 		}
 	}
@@ -89,20 +91,16 @@ func readAPKRemoval(r process.Result, name string) ([]string, error) {
 	return slices.DeleteFunc(touched, func(n string) bool { return n == name }), err
 }
 
-// apkPackage is what the database says about an installed package.
-type apkPackage struct {
-	paragraph
-	files []string
-}
-
-// readAPKInstalled reads the database: a paragraph for each package, a letter and a colon before each value.
-func readAPKInstalled(content string) ([]apkPackage, error) {
-	var all []apkPackage
+// readAPKInstalled reads the database: a paragraph for each package, a letter and a colon before each value. Those of the files
+// that a package owns are handed over.
+func readAPKInstalled(content string, files map[string]bool, hand func(owner, file string)) ([]paragraph, error) {
+	var all []paragraph
 	for text := range strings.SplitSeq(content, "\n\n") {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		var p apkPackage
+		var p paragraph
+		var owned []string
 		directory := ""
 		for line := range strings.SplitSeq(text, "\n") {
 			key, value, _ := strings.Cut(line, ":")
@@ -112,17 +110,22 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 			case "V":
 				p.version = value
 			case "D":
-				for dependency := range strings.FieldsSeq(value) {
-					p.depends = append(p.depends, withoutVersion(dependency))
-				}
+				p.depends = append(p.depends, value)
 			case "F":
 				directory = value
 			case "R":
-				p.files = append(p.files, path.Join("/", directory, value))
+				if len(files) > 0 {
+					if file := path.Join("/", directory, value); files[file] {
+						owned = append(owned, file)
+					}
+				}
 			}
 		}
 		if p.name == "" {
 			return nil, errors.New("read apk's database (/lib/apk/db/installed): a paragraph without a name: " + strings.TrimSpace(text)[:min(60, len(strings.TrimSpace(text)))])
+		}
+		for _, file := range owned {
+			hand(p.name, file)
 		}
 		all = append(all, p)
 	}
@@ -132,7 +135,7 @@ func readAPKInstalled(content string) ([]apkPackage, error) {
 	return all, nil
 }
 
-func (m *Manager) apkPackages() ([]apkPackage, error) {
+func (m *Manager) apkPackages(files map[string]bool, hand func(owner, file string)) ([]paragraph, error) {
 	content, err := m.readFile(apk3Installed)
 	if errors.Is(err, fs.ErrNotExist) {
 		content, err = m.readFile(apk2Installed)
@@ -140,38 +143,26 @@ func (m *Manager) apkPackages() ([]apkPackage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return readAPKInstalled(content)
-}
-
-func (m *Manager) apkParagraphs() ([]paragraph, error) {
-	all, err := m.apkPackages()
-	paragraphs := make([]paragraph, 0, len(all))
-	for _, p := range all {
-		paragraphs = append(paragraphs, p.paragraph)
-	}
-	return paragraphs, err
+	return readAPKInstalled(content, files, hand)
 }
 
 func (m *Manager) apkInstalled(_ context.Context, names []string) ([]port.Package, error) {
-	all, err := m.apkParagraphs()
+	all, err := m.apkPackages(nil, nil)
 	return installedOf(all, names), err
 }
 
 func (m *Manager) apkRequirers(_ context.Context, names []string) (map[string][]string, error) {
-	all, err := m.apkParagraphs()
-	return requirersOf(all, names), err
+	all, err := m.apkPackages(nil, nil)
+	return requirersOf(all, names, func(depends string, hand func(string)) {
+		for dependency := range strings.FieldsSeq(depends) {
+			hand(withoutVersion(dependency))
+		}
+	}), err
 }
 
 func (m *Manager) apkOwners(_ context.Context, files []string) (map[string]string, error) {
-	all, err := m.apkPackages()
 	owners := map[string]string{}
-	for _, p := range all {
-		for _, file := range files {
-			if slices.Contains(p.files, file) {
-				owners[file] = p.name
-			}
-		}
-	}
+	_, err := m.apkPackages(setOf(files), func(owner, file string) { owners[file] = owner })
 	return owners, err
 }
 

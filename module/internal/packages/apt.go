@@ -35,13 +35,15 @@ var apt = Manager{
 // change.
 func readAPT(r process.Result) ([]string, error) {
 	var names []string
+	known := map[string]bool{}
 	for line := range strings.Lines(r.Stdout) {
 		fields := strings.Fields(line)
 		if len(fields) < 2 || !slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, fields[0]) {
 			continue
 		}
 		name, _, _ := strings.Cut(fields[1], ":")
-		if name != "" && !slices.Contains(names, name) {
+		if name != "" && !known[name] {
+			known[name] = true
 			names = append(names, name)
 		}
 	}

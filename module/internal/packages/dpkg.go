@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"hardening.yama/module/internal/process"
+	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/plugin/port"
 )
 
@@ -31,14 +31,14 @@ var dpkgDatabase = database{
 	owners: (*Manager).dpkgOwners, unchanged: (*Manager).dpkgUnchanged,
 	requirers: func(m *Manager, _ context.Context, names []string) (map[string][]string, error) {
 		all, err := m.dpkgPackages()
-		return requirersOf(all, names), err
+		return requirersOf(all, names, dependencies), err
 	},
 }
 
 // paragraph is what the status file says about an installed package.
 type paragraph struct {
 	name, version string
-	depends       []string // the names of what it needs, or could do with instead
+	depends       []string // what it needs, or could do with instead, as it is written
 	conffiles     []string
 }
 
@@ -69,7 +69,7 @@ func readStatus(content string) ([]paragraph, error) {
 			case field == "Status":
 				state = value[strings.LastIndexByte(value, ' ')+1:]
 			case field == "Depends", field == "Pre-Depends":
-				p.depends = append(p.depends, dependencies(value)...)
+				p.depends = append(p.depends, value)
 			}
 		}
 		if p.name == "" || state == "" {
@@ -85,20 +85,23 @@ func readStatus(content string) ([]paragraph, error) {
 	return all, nil
 }
 
-// dependencies returns the names in a Depends field: deb-control(5).
-func dependencies(value string) []string {
-	words := strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == '|' })
-	names := make([]string, 0, len(words))
-	for _, word := range words {
+// dependencies hands over the names in a Depends field: deb-control(5).
+func dependencies(value string, hand func(name string)) {
+	for value != "" {
+		word := value
+		if end := strings.IndexAny(value, ",|"); end >= 0 {
+			word, value = value[:end], value[end+1:]
+		} else {
+			value = ""
+		}
 		word = strings.TrimSpace(word)
 		if end := strings.IndexAny(word, " (:["); end >= 0 {
 			word = word[:end]
 		}
 		if word != "" {
-			names = append(names, word)
+			hand(word)
 		}
 	}
-	return names
 }
 
 // dpkgPackages reads the database.
@@ -117,40 +120,60 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 
 // installedOf returns those of the names that are installed.
 func installedOf(all []paragraph, names []string) []port.Package {
+	at := make(map[string]int, len(names))
+	for _, name := range names {
+		at[name] = -1
+	}
+	for i := range all {
+		if found, wanted := at[all[i].name]; wanted && found < 0 {
+			at[all[i].name] = i
+		}
+	}
 	var installed []port.Package
 	for _, name := range names {
-		if i := slices.IndexFunc(all, func(p paragraph) bool { return p.name == name }); i >= 0 {
+		if i := at[name]; i >= 0 {
 			installed = append(installed, port.Package{Name: name, Version: all[i].version})
 		}
 	}
 	return installed
 }
 
-// requirersOf returns for each of the packages the installed ones that depend on it, and those that depend on those.
-func requirersOf(all []paragraph, names []string) map[string][]string {
-	requirers := map[string][]string{}
-	for level := 0; level < requirersDepth && len(names) > 0; level++ {
-		var next []string
-		for _, p := range all {
-			for _, needed := range p.depends {
-				if !slices.Contains(names, needed) || slices.Contains(requirers[needed], p.name) {
-					continue
-				}
-				requirers[needed] = append(requirers[needed], p.name)
-				if _, known := requirers[p.name]; !known && !slices.Contains(names, p.name) {
-					next = append(next, p.name)
+// requirersOf returns for each of the packages the installed ones that depend on it, and those that depend on those. The
+// names in what a package needs are handed over by named.
+func requirersOf(all []paragraph, names []string, named func(depends string, hand func(name string))) map[string][]string {
+	var found requirers
+	asked := setOf(names)
+	for level := 0; level < requirersDepth && len(asked) > 0; level++ {
+		next := map[string]bool{}
+		for i := range all {
+			who := all[i].name
+			require := func(needed string) {
+				if asked[needed] && found.add(needed, who) && !asked[who] && !found.has(who) {
+					next[who] = true
 				}
 			}
+			for _, depends := range all[i].depends {
+				named(depends, require)
+			}
 		}
-		names = next
+		asked = next
 	}
-	return requirers
+	return found.all()
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
 
 // dpkgOwners returns the package of each of the files that has one. A packaged file in /etc is a conffile, which the status file
 // names; for one in /usr/lib it asks dpkg-query.
 func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]string, error) {
 	owners := map[string]string{}
+	wanted := setOf(files)
 	var searched []string
 	for _, file := range files {
 		if strings.HasPrefix(file, "/usr/lib/") || strings.HasPrefix(file, "/lib/") {
@@ -164,7 +187,7 @@ func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]st
 		}
 		for _, p := range all {
 			for _, file := range p.conffiles {
-				if slices.Contains(files, file) {
+				if wanted[file] {
 					owners[file] = p.name
 				}
 			}
@@ -185,12 +208,13 @@ func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]st
 func readSearch(r process.Result, files []string, owners map[string]string) error {
 	for line := range strings.Lines(r.Stderr) {
 		if !strings.HasPrefix(line, "dpkg-query: no path found matching pattern ") {
-			return errors.New("cannot find the package that owns " + strings.Join(files, ", ") + ": dpkg-query: " + r.LastLines())
+			return errors.New("cannot find the package that owns " + ptrace.Named(files) + ": dpkg-query: " + r.LastLines())
 		}
 	}
+	searched := setOf(files)
 	for line := range strings.Lines(r.Stdout) {
 		names, file, found := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if found && slices.Contains(files, file) && !strings.HasPrefix(names, "diversion by") && !strings.HasPrefix(names, "local diversion") {
+		if found && searched[file] && !strings.HasPrefix(names, "diversion by") && !strings.HasPrefix(names, "local diversion") {
 			owners[file] = names[:strings.IndexAny(names+",", ",:")]
 		}
 	}

@@ -168,6 +168,6 @@ func FuzzReadManagers(f *testing.F) {
 		for _, reading := range readings {
 			_, _ = reading.read(r) // it does not panic
 		}
-		_, _ = readAPKInstalled(stdout)
+		_, _ = readAPKInstalled(stdout, nil, nil)
 	})
 }

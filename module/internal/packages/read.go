@@ -93,9 +93,12 @@ func readUnchanged(r process.Result, file string) (bool, error) {
 	return true, nil
 }
 
+// providesLimit bounds the capabilities that rpm is asked for at once: they have to fit on a command line.
+const providesLimit = 10_000
+
 // readRequirers adds packages to the requirers of the providers' packages, and returns what the added packages provide. rpm prints
 // a line N for each package, and below it lines R for what it requires and P for what it provides.
-func readRequirers(r process.Result, provider map[string]string, requirers map[string][]string) (map[string]string, error) {
+func readRequirers(r process.Result, provider map[string]string, found *requirers) (map[string]string, error) {
 	if err := rpmError(r); err != nil {
 		return nil, err
 	}
@@ -107,11 +110,11 @@ func readRequirers(r process.Result, provider map[string]string, requirers map[s
 		case "N":
 			current = value
 		case "R":
-			if required != "" && required != current && !slices.Contains(requirers[required], current) {
-				requirers[required] = append(requirers[required], current)
+			if required != "" && required != current {
+				found.add(required, current)
 			}
 		case "P":
-			if _, asked := provider[value]; !asked && requirers[current] == nil {
+			if _, asked := provider[value]; !asked && !found.has(current) && len(next) < providesLimit {
 				next[value] = current
 			}
 		}

@@ -21,9 +21,9 @@ var answers = map[string]func(process.Result) (any, error){
 		return readOwners(r, []string{"/etc/sysctl.d/60-site-1.conf", enablerFile})
 	},
 	"requirers": func(r process.Result) (any, error) {
-		requirers := map[string][]string{}
-		next, err := readRequirers(r, map[string]string{"elfutils": "elfutils", "strace": "strace"}, requirers)
-		return []any{requirers, next}, err
+		var found requirers
+		next, err := readRequirers(r, map[string]string{"elfutils": "elfutils", "strace": "strace"}, &found)
+		return []any{found.all(), next}, err
 	},
 	"removal": func(r process.Result) (any, error) {
 		r.Code = strings.Count(r.Stdout, "error:")

@@ -97,12 +97,9 @@ var isa = map[string]string{
 	"amd64": "(x86-64)", "arm64": "(aarch-64)", "ppc64le": "(ppc-64)", "s390x": "(s390-64)", "riscv64": "(riscv-64)",
 }[runtime.GOARCH]
 
-// requirersDepth is how many levels of requirers are looked up. Those beyond do not explain why a package is installed.
-const requirersDepth = 3
-
 // rpmRequirers returns for each of the packages the installed ones that require it, directly or not.
 func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
-	requirers := map[string][]string{}
+	var found requirers
 	provider := map[string]string{} // of a capability
 	for _, name := range names {
 		provider[name], provider[name+isa] = name, name
@@ -117,14 +114,14 @@ func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string]
 		if err != nil {
 			return nil, err
 		}
-		if provider, err = readRequirers(r, provider, requirers); err != nil {
+		if provider, err = readRequirers(r, provider, &found); err != nil {
 			return nil, m.ofDatabase(err)
 		}
 	}
-	for _, who := range requirers {
+	for _, who := range found.names {
 		slices.Sort(who)
 	}
-	return requirers, nil
+	return found.all(), nil
 }
 
 // rpmRemoval returns the packages that need the named one. It asks rpm, not the package manager: rpm --test is exact, quick, and

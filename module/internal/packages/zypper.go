@@ -35,12 +35,14 @@ const (
 // readZypper returns the names of all packages that a transaction would change: each has an XML element.
 func readZypper(r process.Result) ([]string, error) {
 	var names []string
+	known := map[string]bool{}
 	_, summary, _ := strings.Cut(r.Stdout, "<install-summary")
 	summary, _, whole := strings.Cut(summary, "</install-summary>")
 	for element := range strings.SplitSeq(summary, "<solvable ") {
 		_, name, found := strings.Cut(element, ` name="`)
 		name, _, ended := strings.Cut(name, `"`)
-		if found && ended && name != "" && !slices.Contains(names, name) {
+		if found && ended && name != "" && !known[name] {
+			known[name] = true
 			names = append(names, name)
 		}
 	}
@@ -59,8 +61,8 @@ func readZypper(r process.Result) ([]string, error) {
 func textOf(xml string) string {
 	var said []string
 	for _, tag := range []string{`<message type="error">`, `<description>`} {
-		for part := range strings.SplitSeq(xml, tag) {
-			if text, _, ended := strings.Cut(part, "</"); ended && strings.Contains(xml, tag+text) && !strings.HasPrefix(text, "<") {
+		for _, part := range strings.Split(xml, tag)[1:] {
+			if text, _, ended := strings.Cut(part, "</"); ended && !strings.HasPrefix(text, "<") {
 				said = append(said, strings.Join(strings.Fields(text), " "))
 			}
 		}

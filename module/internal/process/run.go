@@ -24,14 +24,22 @@ type Result struct {
 
 // LastLines returns the program's last four lines on one line.
 func (r Result) LastLines() string {
-	var lines []string
+	var last []string
 	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
+			last = append(last[max(0, len(last)-3):], line)
 		}
 	}
-	return strings.Join(lines[max(0, len(lines)-4):], " | ")
+	for i, line := range last {
+		if len(line) > lineLimit {
+			last[i] = strings.ToValidUTF8(line[:lineLimit], "") + "…"
+		}
+	}
+	return strings.Join(last, " | ")
 }
+
+// lineLimit bounds what is shown of a line.
+const lineLimit = 500
 
 // Starter decides where a program is started: it calls start on a thread of its choice, with the user that the program runs
 // as, or nil for the present one.

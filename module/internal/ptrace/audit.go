@@ -39,8 +39,11 @@ type Auditor struct {
 	Explicit bool
 }
 
-// Wants returns what an auditor would still want of the host, "" where it is satisfied.
-func (a Auditor) Wants(o Observed) string {
+// wantsListed bounds the places that an auditor's wants name.
+const wantsListed = 10
+
+// Wants returns what an auditor would still want of the host, of which the places are known; "" where it is satisfied.
+func (a Auditor) Wants(o Observed, places []sysctld.Place) string {
 	accepted := func(n int) bool { return slices.Contains(a.Accepts, n) }
 	values := either(len(a.Accepts) == 1, Scope(a.Accepts[0]).String(), Scope(a.Accepts[0]).String()+" or more")
 	var wants []string
@@ -50,17 +53,23 @@ func (a Auditor) Wants(o Observed) string {
 	if !a.Explicit {
 		return strings.Join(wants, ", and ")
 	}
-	said := false
-	for _, p := range o.Tree.Places() {
+	said, more := false, 0
+	for _, p := range places {
 		if sysctld.Vendors(p.Path) || p.Path == sysctld.CommandLine {
 			continue
 		}
 		n, ok := sysctld.Number(p.Value)
-		if ok && accepted(n) {
+		switch {
+		case ok && accepted(n):
 			said = true
-		} else {
+		case len(wants) < wantsListed:
 			wants = append(wants, p.Source()+" to say "+values)
+		default:
+			more++
 		}
+	}
+	if more > 0 {
+		wants = append(wants, Count(more)+" more lines to say "+values)
 	}
 	if !said {
 		wants = append(wants, "a line in /etc/sysctl.d that says "+values)

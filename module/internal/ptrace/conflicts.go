@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hardening.yama/module/internal/sysctld"
@@ -18,7 +19,20 @@ type conflict struct {
 	how string
 }
 
-func (c conflict) String() string { return fmt.Sprintf("%s sets %q, %s", c.Source(), c.Value, c.how) }
+func (c *conflict) String() string { return c.Source() + c.deed() }
+
+func (c *conflict) deed() string {
+	return fmt.Sprintf(" sets %q, %s", Shown(c.Value, valueShown), c.how)
+}
+
+const (
+	// singleRounds is how often one winner is looked for at a time, which needs no more on nearly every host. After that all that
+	// would win in turn are looked for at once, since there may be as many as lines.
+	singleRounds = 4
+	// settleRounds bounds how often the files are read again after lines were commented out. To comment a line out in the middle of
+	// another loader's line can change what that one says; nothing else needs more than two or three further rounds.
+	settleRounds = 20
+)
 
 // settle plans what becomes of the settings of others that get in the way of the plan's own. It goes on as long as it finds
 // one that it can do something about, since behind one that wins there may be another.
@@ -26,120 +40,171 @@ func (p *Plan) settle(t target, d Desired, o Observed) error {
 	if d.State == StateAuto {
 		return nil // an administrator's setting has decided already, or does not matter
 	}
-	var all []conflict
 	seen := map[string]bool{}
-	for {
-		var found []conflict
-		for _, c := range p.conflicts(t, d, o) {
-			if !seen[c.Source()] {
-				seen[c.Source()] = true
-				found = append(found, c)
-			}
-		}
-		all = append(all, found...)
+	var found []conflict
+	edits := edits{plan: p, observed: &o, byTarget: map[string]int{}}
+	for round := range settleRounds {
+		found = p.conflicts(t, d, o, round >= singleRounds, seen)
 		if d.Conflicts != ConflictsResolve || len(found) == 0 {
 			break
 		}
-		p.resolve(found, o)
+		edits.resolve(found)
 	}
-	if len(all) == 0 || d.Conflicts == ConflictsResolve {
+	if len(found) == 0 || d.Conflicts == ConflictsResolve {
 		return nil
 	}
-	texts := make([]string, 0, len(all))
-	for _, c := range all {
-		texts = append(texts, c.String())
-	}
 	if d.Conflicts == ConflictsFail {
-		return errors.New("conflicts is fail, and there are some: " + strings.Join(texts, "; ") + ": nothing was done")
+		return errors.New("conflicts is fail, and there are some: " + strings.Join(fileSums(found, ""), "; ") + ": nothing was done")
 	}
-	for _, text := range texts {
-		p.Warnings = append(p.Warnings, text+"; conflicts is report, so it stays")
-	}
+	p.Warnings = append(p.Warnings, fileSums(found, "; conflicts is report, so it stays")...)
 	return nil
 }
 
-// conflicts returns the places of others that get in the way once the plan so far is done.
-func (p *Plan) conflicts(t target, d Desired, o Observed) []conflict {
-	wrong := func(s sysctld.Setting, set bool) bool {
-		scope := scopeOf(s, set)
-		return set && (scope == nil || *scope != t.decision.Scope)
+// conflicts returns the places of others that get in the way once the plan so far is done. With inTurn these are also the
+// ones that would win in turn once those that win before them are commented out: one round for all of them. Those that were
+// seen in an earlier round are left out.
+func (p *Plan) conflicts(t target, d Desired, o Observed, inTurn bool, seen map[string]bool) []conflict {
+	winners := func(hand func(func(sysctld.Setting) bool)) map[string]bool {
+		found := map[string]bool{}
+		hand(func(s sysctld.Setting) bool {
+			if scope := scopeOf(s, true); scope != nil && *scope == t.decision.Scope {
+				return false
+			}
+			found[s.Source()+s.Value] = true
+			other, known := o.Others[s.Path]
+			return inTurn && known && other.NotEditable == ""
+		})
+		return found
 	}
-	boot, atBoot := p.Tree.Boot()
-	reload, onReload := p.Tree.Reload()
+	_, atBoot := p.Tree.Boot()
+	_, onReload := p.Tree.Reload()
+	boots, reloads := winners(p.Tree.BootInTurn), winners(p.Tree.ReloadInTurn)
 	var found []conflict
-	for _, place := range p.Tree.Places() {
+	var origin Origin
+	file := ""
+	places := p.Tree.Places()
+	for i, place := range places {
+		if place.Path != file {
+			file, origin = place.Path, o.OriginOf(place.Path)
+		}
+		if origin == Ours || file == sysctld.CommandLine {
+			continue
+		}
+		source := place.Source()
+		how := ""
 		n, accepted := sysctld.Number(place.Value)
 		switch {
-		case o.OriginOf(place.Path) == Ours || place.Path == sysctld.CommandLine:
-		case place.Setting == boot && wrong(boot, atBoot):
-			found = append(found, conflict{place, "and the next boot would bring that"})
-		case place.Setting == reload && wrong(reload, onReload):
-			found = append(found, conflict{place, "and `sysctl --system` would bring that"})
+		case boots[source+place.Value]:
+			place.Standing = sysctld.Effective // in its turn
+			how = "and the next boot would bring that"
+		case reloads[source+place.Value]:
+			place.Standing = sysctld.Effective
+			how = "and `sysctl --system` would bring that"
 		case place.Standing == sysctld.Refused && t.dropIn != nil && (!atBoot || !onReload):
-			found = append(found, conflict{place, "which the kernel refuses, so that nothing would be set"})
-		case d.State == StateRestricted && o.OriginOf(place.Path) == Local && accepted && Scope(n) < d.RestrictedScope:
-			found = append(found, conflict{place, "which is below " + d.RestrictedScope.String()})
+			how = "which the kernel refuses, so that nothing would be set"
+		case d.State == StateRestricted && origin == Local && accepted && Scope(n) < d.RestrictedScope:
+			how = "which is below " + d.RestrictedScope.String()
 		}
+		if how == "" || seen[source] {
+			continue
+		}
+		seen[source] = true
+		if found == nil {
+			found = make([]conflict, 0, len(places)-i)
+		}
+		found = append(found, conflict{place, how})
 	}
 	return found
 }
 
-// resolve plans to comment out lines of the administrator's. What is sealed stays; where it wins, the plan fails later.
-func (p *Plan) resolve(found []conflict, o Observed) {
-	var targets []string
-	for _, c := range found {
-		other, known := o.Others[c.Path]
+// edits are the files of the administrator's in which a plan comments lines out, by the files themselves: one may be known by
+// several names.
+type edits struct {
+	plan     *Plan
+	observed *Observed
+	names    map[string][]string
+	byTarget map[string]int // the action
+}
+
+// resolve plans to comment out lines. What is sealed stays; where it wins, the plan fails later.
+func (e *edits) resolve(found []conflict) {
+	byTarget := map[string][][]conflict{}
+	var targets []OtherFile
+	editable := map[string]bool{}
+	for len(found) > 0 {
+		n := ofFirstFile(found)
+		file := found[:n]
+		found = found[n:]
+		other, known := e.observed.Others[file[0].Path]
+		byTarget[other.Target] = append(byTarget[other.Target], file)
 		switch {
 		case !known:
 		case other.NotEditable != "":
-			if c.Standing != sysctld.Effective {
-				p.Warnings = append(p.Warnings, c.String()+"; it stays, since "+other.NotEditable)
+			var stay []conflict
+			for i := range file {
+				if file[i].Standing != sysctld.Effective {
+					stay = append(stay, file[i])
+				}
 			}
-		case !slices.Contains(targets, other.Target):
-			targets = append(targets, other.Target)
-			p.comment(other, found, o)
+			e.plan.Warnings = append(e.plan.Warnings, fileSums(stay, "; it stays, since "+other.NotEditable)...)
+		case !editable[other.Target]:
+			editable[other.Target] = true
+			targets = append(targets, other)
 		}
 	}
+	files := make([]sysctld.File, 0, len(targets))
+	for _, other := range targets {
+		files = append(files, e.comment(other, byTarget[other.Target])...)
+	}
+	e.plan.Tree = e.plan.Tree.With(files...)
 }
 
-// comment plans to comment out the lines of one file that are in conflict. It may be known by several names.
-func (p *Plan) comment(other OtherFile, found []conflict, o Observed) {
-	aliases := map[string]bool{}
-	for name, o := range o.Others {
-		aliases[name] = o.Target == other.Target
-	}
-	i := slices.IndexFunc(p.Actions, func(a Action) bool { return a.Kind == Comment && a.Object == other.Target })
-	if i < 0 {
-		i = len(p.Actions)
-		p.add(Action{
+// comment plans to comment out the lines of one file that are in conflict, and returns it as it will be under each of its names.
+func (e *edits) comment(other OtherFile, found [][]conflict) []sysctld.File {
+	i, planned := e.byTarget[other.Target]
+	if !planned {
+		i = len(e.plan.Actions)
+		e.byTarget[other.Target] = i
+		e.plan.add(Action{
 			Kind: Comment, Object: other.Target, Before: text(other.Content), After: text(other.Content),
 			Because: other.Original + " is the file as it was",
 		})
 		if other.Edited {
-			p.Warnings = append(p.Warnings, other.Target+" names "+Key+" again, though an earlier run commented it out: something else writes it: "+
+			e.plan.Warnings = append(e.plan.Warnings, other.Target+" names "+Key+" again, though an earlier run commented it out: something else writes it: "+
 				"find out what, or set conflicts to report")
 		}
 	}
-	action := &p.Actions[i]
 	lines := map[int]string{}
-	because := ""
-	for _, c := range found {
-		if _, told := lines[c.Line]; aliases[c.Path] && !told {
-			lines[c.Line] = c.Value
-			because += fmt.Sprintf("line %d sets %q, %s; ", c.Line, c.Value, c.how)
+	var first []string
+	for _, file := range found {
+		for i := range file {
+			c := &file[i]
+			if _, told := lines[c.Line]; told {
+				continue
+			}
+			if lines[c.Line] = c.Value; len(first) < linesListed {
+				first = append(first, "line "+strconv.Itoa(c.Line)+c.deed())
+			}
 		}
 	}
-	action.Because = because + action.Because
-	after := o.Loaders.CommentOut([]byte(*action.After), KeyPath, func(line int, value string) bool {
+	action := &e.plan.Actions[i]
+	action.Because = sum(first, len(lines)) + "; " + action.Because
+	after := e.observed.Loaders.CommentOut([]byte(*action.After), KeyPath, func(line int, value string) bool {
 		unwanted, named := lines[line]
 		return named && unwanted == value
 	})
 	action.After = text(string(after))
-	for name := range aliases {
-		if aliases[name] {
-			p.Tree = p.Tree.With(o.Loaders.Read(name, after, KeyPath))
+	if e.names == nil {
+		e.names = map[string][]string{}
+		for name, other := range e.observed.Others {
+			e.names[other.Target] = append(e.names[other.Target], name)
 		}
 	}
+	files := make([]sysctld.File, 0, len(e.names[other.Target]))
+	for _, name := range e.names[other.Target] {
+		files = append(files, e.observed.Loaders.Read(name, after, KeyPath))
+	}
+	return files
 }
 
 // outrank adds masks for files of distributions that would win over ours and set nothing else.
@@ -147,28 +212,44 @@ func (t *target) outrank(d Desired, o Observed) {
 	if t.dropIn == nil || d.Conflicts != ConflictsResolve {
 		return
 	}
-	tree := o.withoutOurs()
+	var local []string
 	for name := range o.Others {
 		if o.OriginOf(name) == Local {
-			tree = tree.Without(name)
+			local = append(local, name)
 		}
 	}
-	tree = tree.With(lineFile(DropIn, *t.dropIn))
-	for range o.Others {
-		boot, _ := tree.Boot()
-		reload, _ := tree.Reload()
-		masked := false
-		for _, winner := range []string{boot.Path, reload.Path} {
-			name := path.Base(winner)
-			if _, ours := o.Own[winner]; ours || winner == DropIn || !o.canMask(winner) || slices.Contains(t.masks, name) {
-				continue
+	tree := o.withoutOurs().Without(local...).With(lineFile(DropIn, *t.dropIn))
+	wanted := map[string]bool{} // masks that were wanted before
+	for _, name := range t.masks {
+		wanted[name] = true
+	}
+	can := map[string]bool{}
+	for round := 0; ; round++ {
+		var masks []sysctld.File
+		added := map[string]bool{}
+		goes := func(s sysctld.Setting) bool {
+			name := path.Base(s.Path)
+			if _, ours := o.Own[s.Path]; ours || s.Path == DropIn || wanted[name] {
+				return false
 			}
-			t.masks = append(t.masks, name)
-			tree = tree.With(o.Loaders.Empty(maskPath(name)))
-			masked = true
+			if _, known := can[s.Path]; !known {
+				can[s.Path] = o.canMask(s.Path)
+			}
+			if can[s.Path] && !added[name] {
+				added[name] = true
+				t.masks = append(t.masks, name)
+				masks = append(masks, o.Loaders.Empty(maskPath(name)))
+			}
+			return can[s.Path] && round >= singleRounds
 		}
-		if !masked {
+		tree.BootInTurn(goes)
+		tree.ReloadInTurn(goes)
+		if masks == nil {
 			return
+		}
+		tree = tree.With(masks...)
+		for name := range added {
+			wanted[name] = true
 		}
 	}
 }
@@ -191,5 +272,5 @@ func (o Observed) ufwCaution(wanted Scope) []string {
 	if scope := scopeOf(*o.UFW, true); scope != nil && *scope == wanted {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s sets %q, which ufw applies each time it starts, after the boot's own settings: change it there", o.UFW.Source(), o.UFW.Value)}
+	return []string{fmt.Sprintf("%s sets %q, which ufw applies each time it starts, after the boot's own settings: change it there", o.UFW.Source(), Shown(o.UFW.Value, valueShown))}
 }

@@ -306,7 +306,7 @@ func (f Offer) problem() string {
 	case f.none():
 		return "no enabled repository offers it"
 	case len(f.With) > 0:
-		return fmt.Sprintf("installing %s would also change %s", f.Package, strings.Join(f.With, ", "))
+		return fmt.Sprintf("installing %s would also change %s", f.Package, Named(f.With))
 	}
 	return ""
 }
@@ -317,7 +317,7 @@ func (r Removal) problem(enabler string) string {
 	case r.Cause != "":
 		return r.Cause
 	case len(r.With) > 0:
-		return fmt.Sprintf("removing %s would also remove %s", enabler, strings.Join(r.With, ", "))
+		return fmt.Sprintf("removing %s would also remove %s", enabler, Named(r.With))
 	}
 	return ""
 }
@@ -422,7 +422,7 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 		why = other.NotEditable
 	}
 	return fmt.Errorf("%s sets %q and comes after ours, so the next boot would not set %d, and it cannot be commented out, since %s: "+
-		"remove that line, or rename the file so that it sorts before %s", boot.Source(), boot.Value, t.decision.Scope, why, DropIn)
+		"remove that line, or rename the file so that it sorts before %s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope, why, DropIn)
 }
 
 // disagreement warns where the two loaders would set different values.
@@ -433,7 +433,7 @@ func disagreement(tree sysctld.Tree) []string {
 		return nil // the second one sets nothing, so what the kernel set stays
 	}
 	describe := func(s sysctld.Setting, ok bool) string {
-		return either(ok, fmt.Sprintf("%s (%s)", s.Value, s.Source()), "nothing")
+		return either(ok, fmt.Sprintf("%s (%s)", Shown(s.Value, valueShown), s.Source()), "nothing")
 	}
 	return []string{fmt.Sprintf("the loaders disagree: the next boot sets %s, `sysctl --system` would set %s",
 		describe(boot, atBoot), describe(reload, onReload))}

@@ -33,7 +33,7 @@ func file(path, content string) func(*Observed) {
 		f := read(path, content)
 		o.Tree = o.Tree.With(f)
 		if f.Names() && !slices.Contains(OwnFiles, path) {
-			o.Others[path] = OtherFile{Content: content, Target: path}
+			o.Others[path] = OtherFile{Content: content, Target: path, Original: "/var/lib/hardening.yama/originals" + path}
 		}
 	}
 }
@@ -42,7 +42,7 @@ func file(path, content string) func(*Observed) {
 func sealed(path, content, why string) func(*Observed) {
 	return func(o *Observed) {
 		file(path, content)(o)
-		o.Others[path] = OtherFile{Content: content, Target: path, NotEditable: why, Original: "/var/lib/hardening.yama/originals/" + path[1:]}
+		o.Others[path] = OtherFile{Content: content, Target: path, NotEditable: why, Original: "/var/lib/hardening.yama/originals" + path}
 	}
 }
 

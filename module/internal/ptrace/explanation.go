@@ -33,24 +33,42 @@ func (e Explanation) Why(d Debugger) string {
 	if d.Path != "" {
 		return "no package brought it"
 	}
-	if chain := e.chain(d.Name, map[string]bool{d.Name: true}); chain != "" {
+	left := whyListed
+	if chain := e.chain(d.Name, map[string]bool{d.Name: true}, &left); chain != "" {
 		return "required by " + chain
 	}
 	return "no installed package requires it"
 }
 
-// chain names who requires a package, and who requires those, down to what nobody requires.
-func (e Explanation) chain(name string, seen map[string]bool) string {
+// whyListed bounds the packages that an explanation names.
+const whyListed = 30
+
+// chain names who requires a package, and who requires those, down to what nobody requires. Of the names, only so many are
+// left to be given; further ones are counted.
+func (e Explanation) chain(name string, seen map[string]bool, left *int) string {
 	var names []string
+	more := 0
 	for _, requirer := range e.Requirers[name] {
+		if n, ok := moreOf(requirer); ok {
+			more += n
+			continue
+		}
 		if seen[requirer] {
 			continue
 		}
 		seen[requirer] = true
-		if further := e.chain(requirer, seen); further != "" {
+		if *left == 0 {
+			more++
+			continue
+		}
+		*left--
+		if further := e.chain(requirer, seen, left); further != "" {
 			requirer += " (required by " + further + ")"
 		}
 		names = append(names, requirer)
+	}
+	if more > 0 {
+		names = append(names, More(more))
 	}
 	return strings.Join(names, ", ")
 }
@@ -76,7 +94,7 @@ func (o Observed) unreadCaution() []string {
 	if o.Unread == nil {
 		return nil
 	}
-	return []string{"this user may not read " + strings.Join(o.Unread, ", ") + ", so what it says is not known: root is needed"}
+	return []string{"this user may not read " + Named(o.Unread) + ", so what it says is not known: root is needed"}
 }
 
 // howToGetYama says what to do about a kernel without it.

@@ -155,14 +155,11 @@ func bootScope(tree sysctld.Tree) *Scope { return scopeOf(tree.Boot()) }
 
 // withoutOurs returns the tree as it would be if this module had never run.
 func (o Observed) withoutOurs() sysctld.Tree {
-	tree := o.Tree
-	for _, p := range OwnFiles {
-		tree = tree.Without(p)
-	}
+	ours := slices.Clone(OwnFiles)
 	for _, name := range o.ourMasks() {
-		tree = tree.Without(maskPath(name))
+		ours = append(ours, maskPath(name))
 	}
-	return tree
+	return o.Tree.Without(ours...)
 }
 
 // local tells whether a file is the administrator's.
@@ -175,23 +172,34 @@ func maskPath(name string) string { return path.Join(sysctld.Dirs[0], name) }
 func vendorPath(name string) string { return path.Join(sysctld.VendorDir, name) }
 
 // masked tells whether a file in /etc or /run keeps the vendor's drop-in of that name from being read.
-func (o Observed) masked(name string) bool {
-	for _, dir := range sysctld.Dirs[:2] {
-		if f, ok := o.Tree.Find(path.Join(dir, name)); ok && f.Mask {
-			return true
+func (o Observed) masked(name string) bool { return o.maskedNames()[name] }
+
+// maskedNames are those for which masked is true.
+func (o Observed) maskedNames() map[string]bool {
+	names := map[string]bool{}
+	for _, f := range o.Tree {
+		if f.Mask && slices.Contains(sysctld.Dirs[:2], path.Dir(f.Path)) {
+			names[path.Base(f.Path)] = true
 		}
 	}
-	return false
+	return names
 }
 
 // ourMasks returns the names of the existing masks that a file of ours claims.
 func (o Observed) ourMasks() []string {
-	var names []string
+	claimed := map[string]bool{}
 	for _, own := range o.Own {
 		for _, name := range claims(own.Content) {
-			if f, ok := o.Tree.Find(maskPath(name)); ok && f.Mask && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
+			claimed[name] = true
+		}
+	}
+	if len(claimed) == 0 {
+		return nil
+	}
+	var names []string
+	for _, f := range o.Tree {
+		if name := path.Base(f.Path); f.Mask && claimed[name] && f.Path == maskPath(name) {
+			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
@@ -210,8 +218,9 @@ func (o Observed) noted(state State, n note) bool {
 
 // maskedBy tells whether there is a mask of ours that a file claims which was written for a state.
 func (o Observed) maskedBy(state State) bool {
+	masked := o.maskedNames()
 	for _, own := range o.Own {
-		if writtenFor(own.Content, state) && slices.ContainsFunc(claims(own.Content), o.masked) {
+		if writtenFor(own.Content, state) && slices.ContainsFunc(claims(own.Content), func(name string) bool { return masked[name] }) {
 			return true
 		}
 	}

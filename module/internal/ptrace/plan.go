@@ -5,7 +5,6 @@ package ptrace
 import (
 	"fmt"
 	"path"
-	"slices"
 
 	"hardening.yama/module/internal/sysctld"
 )
@@ -166,7 +165,6 @@ func text(s string) *string { return &s }
 
 // files plans masks and the files of ours.
 func (p *Plan) files(t target, d Desired, o Observed) {
-	ours := o.ourMasks()
 	for _, leftover := range o.Leftovers {
 		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "a run that was killed left it"}
 		if leftover.Becomes != "" {
@@ -174,19 +172,25 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 		}
 		p.add(a)
 	}
-	for _, name := range ours {
-		if !slices.Contains(t.masks, name) {
+	masked, ours, stays := o.maskedNames(), map[string]bool{}, map[string]bool{}
+	for _, name := range t.masks {
+		stays[name] = true
+	}
+	var gone []string
+	for _, name := range o.ourMasks() {
+		if ours[name] = true; !stays[name] {
 			p.add(Action{Kind: Mask, Object: maskPath(name), Before: text("/dev/null"), Because: t.fileBecause})
-			p.Tree = p.Tree.Without(maskPath(name))
+			gone = append(gone, maskPath(name))
 		}
 	}
+	p.Tree = p.Tree.Without(gone...)
 	// A mask that was there before us is the administrator's: it stays, and it is not claimed.
 	var claimed, create []string
 	for _, name := range t.masks {
 		switch {
-		case slices.Contains(ours, name):
+		case ours[name]:
 			claimed = append(claimed, name)
-		case !o.masked(name):
+		case !masked[name]:
 			claimed, create = append(claimed, name), append(create, name)
 		}
 	}
@@ -213,13 +217,15 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 		}
 		p.Tree = p.Tree.With(read(file, content))
 	}
+	masks := make([]sysctld.File, 0, len(create))
 	for _, name := range create {
 		p.add(Action{
 			Kind: Mask, Object: maskPath(name), After: text("/dev/null"),
 			Because: "the package that carries it sets 0 again at each install and upgrade, whatever a later drop-in says",
 		})
-		p.Tree = p.Tree.With(sysctld.Loaders{}.Empty(maskPath(name)))
+		masks = append(masks, sysctld.Loaders{}.Empty(maskPath(name)))
 	}
+	p.Tree = p.Tree.With(masks...)
 	for _, action := range unwanted {
 		p.add(action)
 		p.Tree = p.Tree.Without(action.Object)
@@ -247,12 +253,13 @@ func withEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
 
 // withoutEnabler returns the tree as it is once the enabler is gone.
 func withoutEnabler(tree sysctld.Tree, e Enabler) sysctld.Tree {
+	files := make([]string, 0, len(e.DropIns)*len(sysctld.Dirs))
 	for _, name := range e.DropIns {
 		for _, dir := range sysctld.Dirs[2:] { // those that are not the administrator's
-			tree = tree.Without(path.Join(dir, name))
+			files = append(files, path.Join(dir, name))
 		}
 	}
-	return tree
+	return tree.Without(files...)
 }
 
 // lineFile is a file of one line, as the loaders see it.

@@ -3,7 +3,6 @@
 package sysctld
 
 import (
-	"bytes"
 	"path"
 	"slices"
 	"strings"
@@ -19,42 +18,44 @@ const bootBlanks = " \t\n\r"
 
 // parseBoot returns the lines of a file that name the key, as systemd-sysctl reads them.
 func parseBoot(content []byte, key string) []line {
+	text := string(content)
 	var lines []line
-	for number, at := 1, 0; len(content) > 0; {
-		length, next := bootLine(content)
+	last := &spelling{}
+	for number, at := 1, 0; at < len(text); {
+		length, next := bootLine(text[at:])
 		if length >= bootLineLimit {
 			break
 		}
-		if l, ok := parseBootLine(strings.Trim(string(content[:length]), bootBlanks), key); ok {
+		if l, ok := parseBootLine(strings.Trim(text[at:at+length], bootBlanks), key, &last); ok {
 			l.number, l.at = number, at
 			lines = append(lines, l)
 		}
+		number += strings.Count(text[at:at+next], "\n") // as editors count, not as systemd does
 		at += next
-		number += bytes.Count(content[:next], []byte("\n")) // as editors count, not as systemd does
-		content = content[next:]
 	}
 	return lines
 }
 
 // bootLine returns how long the first line is, and where the next one begins. A line feed, a carriage return and a NUL end
 // a line, and so do different ones of them together, a NUL last: read_line() in src/basic/fileio.c.
-func bootLine(text []byte) (length, next int) {
+func bootLine(text string) (length, next int) {
 	const ends = "\n\r\x00"
-	for length < len(text) && strings.IndexByte(ends, text[length]) < 0 {
-		length++
+	if length = strings.IndexAny(text, ends); length < 0 {
+		length = len(text)
 	}
-	seen := ""
+	var seen [len(ends)]bool
 	for next = length; next < len(text); next++ {
-		end := text[next]
-		if strings.IndexByte(ends, end) < 0 || strings.IndexByte(seen, end) >= 0 || strings.HasSuffix(seen, "\x00") {
+		end := strings.IndexByte(ends, text[next])
+		if end < 0 || seen[end] || seen[len(ends)-1] {
 			break
 		}
-		seen += string(end)
+		seen[end] = true
 	}
 	return length, next
 }
 
-func parseBootLine(text, key string) (line, bool) {
+// parseBootLine reads a line. The spelling of the last one is used again where it is the same.
+func parseBootLine(text, key string, last **spelling) (line, bool) {
 	if text == "" || text[0] == '#' || text[0] == ';' {
 		return line{}, false
 	}
@@ -64,26 +65,50 @@ func parseBootLine(text, key string) (line, bool) {
 	if !assigned && !minus {
 		return line{}, false
 	}
-	l := line{name: simplify(dotted(strings.Trim(name, bootBlanks))), value: strings.Trim(value, bootBlanks), exclude: !assigned}
-	l.pattern = isPattern(l.name)
-	if l.pattern {
-		l.target = key
-		reaches := func(name string) bool { return matchPath(name, key) }
-		return l, slices.ContainsFunc(braces(l.name), reaches) || reaches(l.name)
+	if name = strings.Trim(name, bootBlanks); name != (*last).written || (*last).exclude == assigned {
+		*last = bootSpelling(name, key, !assigned)
 	}
-	return l, l.name == key
+	if !(*last).ours {
+		return line{}, false
+	}
+	value = strings.Trim(value, bootBlanks)
+	return line{spelling: *last, value: value, scope: scopeIn(value)}, true
+}
+
+func bootSpelling(written, key string, exclude bool) *spelling {
+	s := &spelling{written: written, exclude: exclude}
+	if !isPattern(written) && !strings.HasSuffix(strings.TrimRight(written, "./"), path.Base(key)) {
+		return s // most lines of most files
+	}
+	s.name = simplify(dotted(written))
+	if s.pattern = isPattern(s.name); s.pattern {
+		s.target = key
+		s.ours = bracesReach(s.name, key) || matchPath(s.name, key)
+	} else {
+		s.ours = s.name == key
+	}
+	return s
 }
 
 // simplify removes what a path does not need, and a slash in front: path_simplify() and sysctl_normalize().
 func simplify(name string) string {
-	parts := slices.DeleteFunc(strings.Split(name, "/"), func(part string) bool { return part == "" || part == "." })
-	return strings.Join(parts, "/")
+	var b strings.Builder
+	for part := range strings.SplitSeq(name, "/") {
+		if part != "" && part != "." {
+			if b.Len() > 0 {
+				b.WriteByte('/')
+			}
+			b.WriteString(part)
+		}
+	}
+	return b.String()
 }
 
 // ReadCommandLine returns what the kernel's command line says about the key: process_sysctl_arg() of
 // fs/proc/proc_sysctl.c. Every dot stands for a slash there.
 func ReadCommandLine(content []byte, key string) File {
 	f := File{Path: CommandLine}
+	itself := &spelling{} // no name of a file's
 	for _, word := range strings.Fields(string(content)) {
 		if word == "--" {
 			break // the rest is for init
@@ -91,57 +116,85 @@ func ReadCommandLine(content []byte, key string) File {
 		name, value, assigned := strings.Cut(word, "=")
 		name, ours := strings.CutPrefix(name, "sysctl")
 		if ours && assigned && name != "" && strings.ReplaceAll(name, ".", "/") == "/"+key {
-			f.boot = append(f.boot, line{number: 1, name: key, value: strings.Trim(value, `"`)})
+			value = strings.Trim(value, `"`)
+			f.boot = append(f.boot, line{spelling: itself, number: 1, value: value, scope: scopeIn(value)})
 		}
 	}
 	return f
 }
 
+// said is a line and the file that says it.
+type said struct {
+	path string
+	*line
+}
+
+func (s said) setting() Setting { return Setting{s.path, s.number, s.value} }
+
 // Boot returns what the next boot leaves in the kernel, and false where nothing sets the key.
 func (t Tree) Boot() (Setting, bool) { return kept(t.bootWrites()) }
 
-// bootWrites returns what the kernel and then systemd-sysctl write, in that order. A key and each pattern have one setting, the last one said,
-// even where that excludes the key; and a key that is named is set by no pattern.
-func (t Tree) bootWrites() []Setting {
-	files := t.dropIns(func(f File) bool { return !f.unseen && !strings.HasPrefix(path.Base(f.Path), ".") })
+// bootLines returns the lines that the kernel and then systemd-sysctl read, in that order.
+func (t Tree) bootLines() (kernel, lines []said) {
+	files := t.dropIns(func(f *File) bool { return !f.unseen && !strings.HasPrefix(path.Base(f.Path), ".") })
+	if credential := t.credential(); credential != nil {
+		files = append(files, credential)
+	}
+	if f := t.find(CommandLine); f != nil {
+		kernel = f.say(f.boot, nil)
+	}
+	for _, f := range files {
+		lines = f.say(f.boot, lines)
+	}
+	return kernel, lines
+}
+
+// say adds lines of the file to others.
+func (f *File) say(lines []line, to []said) []said {
+	to = slices.Grow(to, len(lines))
+	for i := range lines {
+		to = append(to, said{f.Path, &lines[i]})
+	}
+	return to
+}
+
+// credential returns the credential that systemd-sysctl reads, nil where there is none.
+func (t Tree) credential() *File {
 	for _, name := range Credentials {
-		if credential, ok := t.Find(name); ok {
-			files = append(files, credential)
-			break
+		if f := t.find(name); f != nil {
+			return f
 		}
 	}
+	return nil
+}
+
+// bootWrites returns what the kernel and then systemd-sysctl write, in that order. A key and each pattern have one setting, the last one said,
+// even where that excludes the key; and a key that is named is set by no pattern.
+func (t Tree) bootWrites() []said {
+	kernel, lines := t.bootLines()
 	type option struct {
-		line
-		path string
+		said
 		gone bool
 	}
 	var options []option
 	turn := map[string]int{}
 	named := false
-	for _, f := range files {
-		for _, l := range f.boot {
-			now := option{line: l, path: f.Path}
-			named = named || !l.pattern
-			if i, said := turn[l.name]; said {
-				if options[i].value == l.value && options[i].exclude == l.exclude {
-					options[i] = now // the same again keeps its turn
-					continue
-				}
-				options[i].gone = true
+	for _, l := range lines {
+		named = named || !l.pattern
+		if i, said := turn[l.name]; said {
+			if options[i].value == l.value && options[i].exclude == l.exclude {
+				options[i].said = l // the same again keeps its turn
+				continue
 			}
-			turn[l.name] = len(options)
-			options = append(options, now)
+			options[i].gone = true
 		}
+		turn[l.name] = len(options)
+		options = append(options, option{said: l})
 	}
-	var writes []Setting
-	if kernel, ok := t.Find(CommandLine); ok {
-		for _, l := range kernel.boot {
-			writes = append(writes, Setting{kernel.Path, l.number, l.value})
-		}
-	}
+	writes := kernel
 	for _, o := range options {
 		if !o.gone && !o.exclude && (!o.pattern || !named) {
-			writes = append(writes, Setting{o.path, o.number, o.value})
+			writes = append(writes, o.said)
 		}
 	}
 	return writes

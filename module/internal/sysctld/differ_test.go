@@ -394,6 +394,7 @@ var (
 		"kernel.yama.**", "kernel.yama.*scope*", "kernel.yama.{}*", "kernel.yama.{ptrace_scope}*", "kernel/*/../yama/ptrace_scope", "kernel.yama.[]p]*", "kernel.yama.p*[a-]",
 		"Kernel.yama.ptrace_scope", "kernel.yama.ptrace_scopes", "kernel.yama", "yama.ptrace_scope", "proc/sys/kernel/yama/ptrace_scope", "", "=", "kernel.yama.ptrace_scope x",
 		"kernel.yama.ptrace_scope#", "[k]ernel.yama.ptrace_scope", "kernel/ya*/./ptrace_scope", "k*l/yama/ptrace_scope",
+		"kernel.yama.{,}{,}{,}{,}{,}{,}{,}{,}{,}{,}{,}p*", "kernel.{x,{yama,{y,z}}}.{ptrace,{x,p}}*", "kernel.yama.[{p,x}{y,t}]*", "{kernel,x}/{y,yama/p}*",
 	}
 	// atoms stand for a character of a key, marked @, in patterns; most of them match it.
 	atoms = []string{

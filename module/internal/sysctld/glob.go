@@ -3,7 +3,6 @@
 package sysctld
 
 import (
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -15,19 +14,29 @@ func isPattern(name string) bool { return strings.ContainsAny(name, patternMarks
 
 // matchPath matches a pattern with a path, part by part: no mark matches a slash.
 func matchPath(pattern, name string) bool {
-	patterns, names := pathParts(pattern), strings.Split(name, "/")
-	return slices.EqualFunc(patterns, names, match)
+	for {
+		part, patterns, more := strings.Cut(pattern, "/")
+		nameOf, names, further := strings.Cut(name, "/")
+		if more {
+			part = withoutEscapedEnd(part)
+		}
+		if more != further || !match(part, nameOf) {
+			return false
+		}
+		if !more {
+			return true
+		}
+		pattern, name = patterns, names
+	}
 }
 
-// pathParts splits a pattern at its slashes. A backslash before one says nothing.
-func pathParts(pattern string) []string {
-	parts := strings.Split(pattern, "/")
-	for i, part := range parts[:len(parts)-1] {
-		if backslashes := len(part) - len(strings.TrimRight(part, "\\")); backslashes%2 == 1 {
-			parts[i] = part[:len(part)-1]
-		}
+// withoutEscapedEnd returns a part of a pattern without the backslash that stands before the slash behind it, where it says
+// nothing.
+func withoutEscapedEnd(part string) string {
+	if backslashes := len(part) - len(strings.TrimRight(part, "\\")); backslashes%2 == 1 {
+		return part[:len(part)-1]
 	}
-	return parts
+	return part
 }
 
 // match is fnmatch(3) without flags, in a UTF-8 locale: by characters where both are UTF-8, otherwise by bytes.
@@ -241,14 +250,14 @@ func isLower(c rune) bool { return c >= 'a' && c <= 'z' }
 func isUpper(c rune) bool { return c >= 'A' && c <= 'Z' }
 func isDigit(c rune) bool { return c >= '0' && c <= '9' }
 
-// bracesLimit bounds what a hostile file can make of a short text.
+// bracesLimit bounds for how many names the name of a drop-in may stand.
 const bracesLimit = 1024
 
 // braces returns what a text with GLOB_BRACE of glob(3) stands for: a{b,c}d is abd and acd. Where the first brace is never
-// closed, none of them is special; and where nothing matches what they stand for, they stand for themselves.
-func braces(text string) []string {
-	done, todo := []string{}, []string{text}
-	for len(todo) > 0 && len(done)+len(todo) < bracesLimit {
+// closed, none of them is special; and where nothing matches what they stand for, they stand for themselves. The answer is not
+// complete where the text stands for more than bracesLimit.
+func braces(text string) (done []string, complete bool) {
+	for todo := []string{text}; len(todo) > 0; {
 		next := todo[0]
 		todo = todo[1:]
 		choices := choicesOf(next)
@@ -256,8 +265,11 @@ func braces(text string) []string {
 			done = append(done, next)
 		}
 		todo = append(choices, todo...)
+		if len(done)+len(todo) > bracesLimit {
+			return done, false
+		}
 	}
-	return done
+	return done, true
 }
 
 // choicesOf returns what a text becomes at its first pair of braces, nil where it has none.

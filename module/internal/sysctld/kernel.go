@@ -8,17 +8,17 @@ import (
 )
 
 // kept returns the last of some writes that the kernel accepts. Once the value is 3 it accepts no other.
-func kept(writes []Setting) (Setting, bool) {
-	var now Setting
-	set, locked := false, false
+func kept(writes []said) (Setting, bool) {
+	var now said
 	for _, w := range writes {
-		n, ok := Number(w.Value)
-		if !ok || locked && n != maximum {
-			continue
+		if w.scope != refused && (now.line == nil || now.scope != maximum || w.scope == maximum) {
+			now = w
 		}
-		now, set, locked = w, true, n == maximum
 	}
-	return now, set
+	if now.line == nil {
+		return Setting{}, false
+	}
+	return now.setting(), true
 }
 
 // maximum is YAMA_SCOPE_NO_ATTACH, the greatest value of security/yama/yama_lsm.c.
@@ -26,6 +26,9 @@ const maximum = 3
 
 // numberLimit is TMPBUFLEN-1: a number of that length, with its sign, is refused.
 const numberLimit = 21
+
+// pageSize is the largest there is: of a longer value the kernel reads no more than a page, __do_proc_dointvec().
+const pageSize = 64 << 10
 
 // kernelBlanks is isspace() of lib/ctype.c, which counts Latin-1's no-break space.
 const kernelBlanks = " \t\n\v\f\r\xa0"
@@ -40,9 +43,11 @@ func Number(value string) (int, bool) {
 // integer returns the integer the kernel reads from a value: proc_get_long() of kernel/sysctl.c reads one number, decimal,
 // octal (0…) or hexadecimal (0x…), and ignores what follows after a blank.
 func integer(value string) (int, bool) {
+	value = value[:min(len(value), pageSize)]
 	for value != "" && strings.IndexByte(kernelBlanks, value[0]) >= 0 {
 		value = value[1:]
 	}
+	value = value[:min(len(value), numberLimit)]
 	if end := strings.IndexAny(value, " \t\n"); end >= 0 {
 		value = value[:end]
 	}

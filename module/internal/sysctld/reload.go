@@ -3,10 +3,8 @@
 package sysctld
 
 import (
-	"bytes"
 	"path"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -17,11 +15,13 @@ const reloadBlanks = " \t\n\v\f\r"
 
 // parseReload returns the lines of a file that name the key, as `sysctl --system` reads them.
 func parseReload(content []byte, key string, patternsExclude bool) []line {
+	all := string(content)
 	var lines []line
-	for number, at := 1, 0; at < len(content); number++ {
-		whole, _, _ := bytes.Cut(content[at:], []byte{'\n'})
-		text, _, _ := bytes.Cut(whole, []byte{0}) // to C, a line ends there
-		if l, ok := parseReloadLine(string(text), key, patternsExclude); ok {
+	last := &spelling{}
+	for number, at := 1, 0; at < len(all); number++ {
+		whole, _, _ := strings.Cut(all[at:], "\n")
+		text, _, _ := strings.Cut(whole, "\x00") // to C, a line ends there
+		if l, ok := parseReloadLine(text, key, patternsExclude, &last); ok {
 			l.number, l.at = number, at
 			lines = append(lines, l)
 		}
@@ -30,7 +30,8 @@ func parseReload(content []byte, key string, patternsExclude bool) []line {
 	return lines
 }
 
-func parseReloadLine(text, key string, patternsExclude bool) (line, bool) {
+// parseReloadLine reads a line. The spelling of the last one is used again where it is the same.
+func parseReloadLine(text, key string, patternsExclude bool, last **spelling) (line, bool) {
 	text = strings.TrimLeft(text, reloadBlanks)
 	if len(text) < 1 || text[0] == '#' || text[0] == ';' {
 		return line{}, false
@@ -41,117 +42,184 @@ func parseReloadLine(text, key string, patternsExclude bool) (line, bool) {
 		return line{}, false
 	}
 	name = strings.TrimPrefix(strings.TrimRight(name, reloadBlanks), "-") // a second one is dropped as well
-	l := line{name: dotted(name), value: strings.Trim(value, reloadBlanks), exclude: !assigned}
-	l.pattern = isPattern(l.name)
-	var reached bool
-	l.target, reached = reach(l.name, key, l.pattern)
-	if !l.exclude {
-		return l, reached
+	if name != (*last).written || (*last).exclude == assigned {
+		*last = reloadSpelling(name, key, !assigned, patternsExclude)
 	}
-	l.aside = !reached
-	if patternsExclude {
-		// Every exclusion is a pattern then, which differs from a name where there is a mark or a backslash.
-		l.pattern = l.pattern || strings.Contains(l.name, `\`)
-		return l, reached || l.pattern
+	if !(*last).ours {
+		return line{}, false
 	}
-	return l, reached && !l.pattern
+	value = strings.Trim(value, reloadBlanks)
+	return line{spelling: *last, value: value, scope: scopeIn(value)}, true
 }
 
+func reloadSpelling(written, key string, exclude, patternsExclude bool) *spelling {
+	s := &spelling{written: written, exclude: exclude}
+	// Every exclusion is a pattern to a new procps, which differs from a name where there is a mark or a backslash.
+	marked := isPattern(written)
+	s.pattern = marked || exclude && patternsExclude && strings.Contains(written, `\`)
+	if !s.pattern && !strings.HasSuffix(written, path.Base(key)) {
+		return s // most lines of most files
+	}
+	s.name = dotted(written)
+	s.target, s.ours = reach(s.name, key, marked)
+	s.usual = s.target == key
+	if exclude {
+		s.aside = !s.ours
+		s.hits = s.pattern && match(s.name, key)
+		s.ours = s.pattern && patternsExclude || s.ours && !s.pattern
+	}
+	return s
+}
+
+// pathLimit is PATH_MAX, with the NUL at the end: open(2) and stat(2) refuse a path that is longer.
+const pathLimit = 4096
+
 // reach returns the path that a name becomes below /proc/sys and whether that is the key's file. Unlike systemd, procps
-// leaves superfluous slashes and dots where they are, so the path may be spelled in other ways than the key.
+// leaves superfluous slashes and dots where they are, so the path may be spelled in other ways than the key, and become
+// too long.
 func reach(name, key string, pattern bool) (string, bool) {
 	want := strings.Split(key, "/")
-	parts := strings.Split(name, "/")
-	if pattern {
-		parts = pathParts(name)
-	}
+	var target strings.Builder
 	at := 0
-	for i, part := range parts {
-		last := i == len(parts)-1
+	for last := false; !last; {
+		var part string
+		var more bool
+		part, name, more = strings.Cut(name, "/")
+		last = !more
+		if pattern && !last {
+			part = withoutEscapedEnd(part)
+		}
 		switch {
 		case (part == "" || part == ".") && !last:
 		case part == ".." && !last && at > 0:
 			at--
 		case at < len(want) && (part == want[at] || pattern && match(part, want[at])):
-			parts[i] = want[at]
+			part = want[at]
 			at++
 		default:
 			return "", false
 		}
+		target.WriteString(part)
+		if !last {
+			target.WriteByte('/')
+		}
+		if len("/proc/sys/")+target.Len() >= pathLimit {
+			return "", false
+		}
 	}
-	return strings.Join(parts, "/"), at == len(want)
+	return target.String(), at == len(want)
 }
 
 // Reload returns what `sysctl --system` leaves in the kernel, and false where it sets nothing.
 func (t Tree) Reload() (Setting, bool) { return kept(t.reloadWrites()) }
 
-// reloadWrites returns what `sysctl --system` writes, in that order: every assignment, except by patterns that become a
-// path which some line names, be it to exclude it.
-func (t Tree) reloadWrites() []Setting {
-	var files []File
-	for _, f := range t.dropIns(func(File) bool { return true }) {
-		files = append(files, t.opened(f)...)
-	}
-	if conf, ok := t.Find(Conf); ok {
-		files = append(files, conf)
-	}
-	named := map[string]bool{}
-	var excluded []string
-	for _, f := range files {
-		for _, l := range f.reload {
-			switch {
-			case !l.pattern:
-				named[l.name] = true
-			case l.exclude:
-				excluded = append(excluded, l.name)
-			}
+// reloadLines returns the lines that procps reads, in that order.
+func (t Tree) reloadLines() (lines []said) {
+	for _, dropIn := range t.dropIns(func(*File) bool { return true }) {
+		for _, f := range t.opened(dropIn) {
+			lines = f.say(f.reload, lines)
 		}
 	}
-	var writes []Setting
-	for _, f := range files {
-		for _, l := range f.reload {
-			// fnmatch(3) without FNM_PATHNAME: here a star matches slashes.
-			skipped := l.pattern && (named[l.target] || slices.ContainsFunc(excluded, func(p string) bool { return match(p, l.target) }))
-			if !l.exclude && !skipped {
-				writes = append(writes, Setting{f.Path, l.number, l.value})
-			}
+	if conf := t.find(Conf); conf != nil {
+		lines = conf.say(conf.reload, lines)
+	}
+	return lines
+}
+
+// reloadWrites returns what `sysctl --system` writes, in that order: every assignment, except by patterns that become a
+// path which some line names, be it to exclude it.
+func (t Tree) reloadWrites() []said {
+	lines := t.reloadLines()
+	named, excluded := namesOf(lines)
+	writes := lines[:0]
+	for _, l := range lines {
+		skipped := l.pattern && (named[l.target] > 0 || excluded(l.spelling))
+		if !l.exclude && !skipped {
+			writes = append(writes, l)
 		}
 	}
 	return writes
 }
 
+// namesOf returns how many lines name each path, and what tells whether a pattern excludes the path that a pattern becomes.
+// Where no pattern assigns the key, which is most hosts, nobody asks for either.
+func namesOf(lines []said) (named map[string]int, excluded func(*spelling) bool) {
+	excluded = func(*spelling) bool { return false }
+	assigns := false
+	for _, l := range lines {
+		assigns = assigns || l.pattern && !l.exclude
+	}
+	if !assigns {
+		return nil, excluded
+	}
+	named = map[string]int{}
+	var patterns []string
+	hits := false
+	for _, l := range lines {
+		switch {
+		case !l.pattern:
+			named[l.name]++
+		case l.exclude:
+			patterns = append(patterns, l.name)
+			hits = hits || l.hits
+		}
+	}
+	// fnmatch(3) without FNM_PATHNAME: here a star matches slashes.
+	known := map[string]bool{}
+	return named, func(l *spelling) bool {
+		if l.usual {
+			return hits
+		}
+		answer, asked := known[l.target]
+		if !asked {
+			answer = slices.ContainsFunc(patterns, func(p string) bool { return match(p, l.target) })
+			known[l.target] = answer
+		}
+		return answer
+	}
+}
+
 // opened returns the files that procps reads for a drop-in. It takes the file's own name for a pattern, and for the name
 // only where that matches nothing.
-func (t Tree) opened(f File) []File {
+func (t Tree) opened(f *File) []*File {
 	dir, name := path.Split(f.Path)
-	if !strings.ContainsAny(name, patternMarks+"{\\") {
-		return []File{f}
+	if !namesOthers(name) {
+		return []*File{f}
 	}
-	matched := func(patterns ...string) (files []File) {
+	byPath := t.byPath()
+	matched := func(patterns ...string) (files []*File) {
 		for _, pattern := range patterns {
-			from := len(files)
-			for _, other := range t {
-				otherDir, otherName := path.Split(other.Path)
-				hidden := strings.HasPrefix(otherName, ".") && !strings.HasPrefix(strings.TrimPrefix(pattern, `\`), ".")
-				if otherDir == dir && !hidden && match(pattern, otherName) {
-					files = append(files, other)
+			var paths []string
+			for file := range byPath {
+				other, below := strings.CutPrefix(file, dir)
+				hidden := strings.HasPrefix(other, ".") && !strings.HasPrefix(strings.TrimPrefix(pattern, `\`), ".")
+				if below && !strings.Contains(other, "/") && !hidden && match(pattern, other) {
+					paths = append(paths, file)
 				}
 			}
-			matches := files[from:]
-			sort.Slice(matches, func(i, j int) bool { return matches[i].Path < matches[j].Path })
+			slices.Sort(paths)
+			for _, file := range paths {
+				files = append(files, byPath[file])
+			}
 		}
 		return files
 	}
-	files := matched(braces(name)...)
+	names, _ := braces(name)
+	files := matched(names...)
 	if files == nil {
 		files = matched(name) // its braces stand for themselves
 	}
 	if files == nil {
-		return []File{f}
+		return []*File{f}
 	}
 	// The first that cannot be opened ends it.
-	if broken := slices.IndexFunc(files, func(f File) bool { return f.broken }); broken >= 0 {
-		return files[:broken]
+	for i, f := range files {
+		if f.broken {
+			return files[:i]
+		}
 	}
 	return files
 }
+
+// namesOthers tells whether a file's name may stand for others, to procps.
+func namesOthers(name string) bool { return strings.ContainsAny(name, patternMarks+"{\\") }

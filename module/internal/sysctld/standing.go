@@ -5,7 +5,6 @@ package sysctld
 import (
 	"path"
 	"slices"
-	"sort"
 	"strings"
 )
 
@@ -33,77 +32,107 @@ type Place struct {
 // Places returns every assignment of the key in the tree, by path and line. Where the loaders differ over one, it stands
 // as it does best.
 func (t Tree) Places() []Place {
-	var all []Place
-	for _, p := range append(t.placesFor(true), t.placesFor(false)...) {
-		i := slices.IndexFunc(all, func(o Place) bool { return o.Path == p.Path && o.Line == p.Line })
-		switch {
-		case i < 0:
-			all = append(all, p)
-		case all[i].Standing == p.Standing:
-			all[i].Boot, all[i].Reload = all[i].Boot || p.Boot, all[i].Reload || p.Reload
-		case p.Standing == Effective:
-			all[i] = p
+	count := 0
+	files := t.byPath()
+	var paths []string
+	for i := range t {
+		if f := &t[i]; len(f.boot)+len(f.reload) > 0 {
+			paths = append(paths, f.Path)
+			count += max(len(f.boot), len(f.reload))
 		}
 	}
-	sort.Slice(all, func(i, j int) bool {
-		return all[i].Path < all[j].Path || all[i].Path == all[j].Path && all[i].Line < all[j].Line
-	})
-	return all
-}
-
-// placesFor returns the places as one of the loaders sees them.
-func (t Tree) placesFor(boot bool) []Place {
-	lines, winner, set := func(f File) []line { return f.reload }, Setting{}, false
-	if boot {
-		lines = func(f File) []line { return f.boot }
-		winner, set = t.Boot()
-	} else {
-		winner, set = t.Reload()
-	}
-	var places []Place
-	for _, f := range t {
-		if boot && (f.Path == Conf || f.unseen || strings.HasPrefix(path.Base(f.Path), ".")) {
-			continue // procps' alone
-		}
-		if !boot && slices.Contains(Credentials, f.Path) {
-			continue // systemd's alone
-		}
-		for _, l := range lines(f) {
+	slices.Sort(paths)
+	boot, reload := judge{files: files, boot: true}, judge{files: files}
+	boot.winner, boot.set = t.Boot()
+	reload.winner, reload.set = t.Reload()
+	boot.source, reload.source = boot.winner.Source(), reload.winner.Source()
+	all := make([]Place, 0, count)
+	for _, path := range paths {
+		f, from := files[path], len(all)
+		boots, reloads := boot.lines(f), reload.lines(f)
+		for len(boots) > 0 || len(reloads) > 0 {
+			j, rest := &boot, &boots
+			if len(boots) == 0 || len(reloads) > 0 && reloads[0].number < boots[0].number {
+				j, rest = &reload, &reloads
+			}
+			l := &(*rest)[0]
+			*rest = (*rest)[1:]
 			if l.exclude {
 				continue
 			}
-			p := Place{Setting: Setting{f.Path, l.number, l.value}, Boot: boot, Reload: !boot}
-			_, accepted := Number(l.value)
-			hider, hidden := t.hider(f, boot)
+			p := j.place(f, l)
+			// An editor's line can be several of systemd's, which ends them at carriage returns, too.
+			last := len(all) - 1
 			switch {
-			case hidden && hider.Mask:
-				p.Standing, p.By = Masked, hider.Path
-			case hidden:
-				p.Standing, p.By = Overridden, hider.Path
-			case set && p.Setting == winner:
-				p.Standing = Effective
-			case !accepted:
-				p.Standing = Refused
-			case set:
-				p.Standing, p.By = Overridden, winner.Source()
-			default:
-				p.Standing = Overridden // by an exclusion, or by a later value that is refused
+			case last < from || all[last].Line != p.Line:
+				all = append(all, p)
+			case all[last].Standing == p.Standing:
+				all[last].Boot, all[last].Reload = all[last].Boot || p.Boot, all[last].Reload || p.Reload
+			case p.Standing == Effective:
+				all[last] = p
 			}
-			places = append(places, p)
 		}
 	}
-	return places
+	return all
 }
 
-// hider returns the file that keeps a drop-in from being read: one of the same name in a higher directory.
-func (t Tree) hider(f File, boot bool) (File, bool) {
-	if rank(f.Path) == len(Dirs) {
-		return File{}, false
+// judge tells what becomes of the lines that one of the loaders reads.
+type judge struct {
+	files  map[string]*File
+	boot   bool
+	winner Setting
+	source string
+	set    bool // there is a winner
+	// hider keeps the file that is being judged from being read, nil where none does.
+	hider *File
+}
+
+// lines returns those of a file, and begins to judge it.
+func (j *judge) lines(f *File) []line {
+	if j.boot && (f.Path == Conf || f.unseen || strings.HasPrefix(path.Base(f.Path), ".")) {
+		return nil // procps' alone
 	}
-	for _, dir := range Dirs[:rank(f.Path)] {
-		if hider, ok := t.Find(path.Join(dir, path.Base(f.Path))); ok && (!boot || !hider.unseen) {
-			return hider, true
+	if !j.boot && slices.Contains(Credentials, f.Path) {
+		return nil // systemd's alone
+	}
+	j.hider = j.hiderOf(f)
+	if j.boot {
+		return f.boot
+	}
+	return f.reload
+}
+
+// place returns a line as it stands.
+func (j *judge) place(f *File, l *line) Place {
+	p := Place{Setting: Setting{f.Path, l.number, l.value}, Boot: j.boot, Reload: !j.boot}
+	switch {
+	case j.hider != nil && j.hider.Mask:
+		p.Standing, p.By = Masked, j.hider.Path
+	case j.hider != nil:
+		p.Standing, p.By = Overridden, j.hider.Path
+	case j.set && p.Setting == j.winner:
+		p.Standing = Effective
+	case l.scope == refused:
+		p.Standing = Refused
+	case j.set:
+		p.Standing, p.By = Overridden, j.source
+	default:
+		p.Standing = Overridden // by an exclusion, or by a later value that is refused
+	}
+	return p
+}
+
+// hiderOf returns the file that keeps a drop-in from being read: one of the same name in a higher directory. It is nil where
+// there is none.
+func (j *judge) hiderOf(f *File) *File {
+	rank := rank(f.Path)
+	if rank == len(Dirs) {
+		return nil
+	}
+	for _, dir := range Dirs[:rank] {
+		if hider := j.files[path.Join(dir, path.Base(f.Path))]; hider != nil && (!j.boot || !hider.unseen) {
+			return hider
 		}
 	}
-	return File{}, false
+	return nil
 }

@@ -7,10 +7,9 @@ package sysctld
 
 import (
 	"bytes"
-	"fmt"
 	"path"
 	"slices"
-	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -53,14 +52,36 @@ type File struct {
 
 // line is a line of a file that says something about the key, as one of the loaders reads it.
 type line struct {
+	*spelling
 	number int
 	at     int // where it begins in the file
+	value  string
+	scope  int8 // what the kernel reads from the value, refused where it does not accept it
+}
+
+// spelling is how a line names what it is about, and what the loader makes of it. Lines that follow one another and spell it
+// alike share one.
+type spelling struct {
+	written string
 	// name is the key as the loader spells it to itself. Where it is a pattern, target is what it becomes.
 	name, target string
 	pattern      bool
 	exclude      bool // `-key` without a value
+	ours         bool // it says something about the key
 	aside        bool // an exclusion of other names, which may be other spellings of this one
-	value        string
+	usual        bool // target is the key as it is usually spelled
+	hits         bool // an exclusion by a pattern that matches the key as it is usually spelled
+}
+
+// refused is the scope of a line whose value the kernel does not accept.
+const refused = -1
+
+// scopeIn returns what the kernel reads from a value.
+func scopeIn(value string) int8 {
+	if n, ok := Number(value); ok {
+		return int8(n) // #nosec G115 -- 0 to 3
+	}
+	return refused
 }
 
 // Loaders are what sets a host's loaders apart from the newest, which the zero value stands for.
@@ -121,15 +142,18 @@ const mark = "#hardening.yama# "
 // reads them.
 func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, value string) bool) []byte {
 	var at []int
-	for _, line := range slices.Concat(parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)) {
-		if !line.exclude && unwanted(line.number, line.value) {
-			at = append(at, line.at)
+	for _, lines := range [][]line{parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)} {
+		for i := range lines {
+			if !lines[i].exclude && unwanted(lines[i].number, lines[i].value) {
+				at = append(at, lines[i].at)
+			}
 		}
 	}
 	slices.Sort(at)
-	var out []byte
+	at = slices.Compact(at)
+	out := make([]byte, 0, len(content)+len(at)*len(mark))
 	done := 0
-	for _, i := range slices.Compact(at) {
+	for _, i := range at {
 		out = append(append(out, content[done:i]...), mark...)
 		done = i
 	}
@@ -139,14 +163,17 @@ func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, 
 // CommentedOut tells whether CommentOut has changed a file.
 func CommentedOut(content []byte) bool { return bytes.Contains(content, []byte(mark)) }
 
+// Marks returns how many bytes of a file are marks of CommentOut, which no limit of its size should count.
+func Marks(content []byte) int { return bytes.Count(content, []byte(mark)) * len(mark) }
+
 // SaysNothing tells whether a file has but blank lines and comments, to both loaders.
 func SaysNothing(content []byte) bool {
-	for len(content) > 0 {
-		length, next := bootLine(content)
-		if text := strings.Trim(string(content[:length]), bootBlanks+"\v\f"); text != "" && text[0] != '#' && text[0] != ';' {
+	for rest := string(content); rest != ""; {
+		length, next := bootLine(rest)
+		if text := strings.Trim(rest[:length], bootBlanks+"\v\f"); text != "" && text[0] != '#' && text[0] != ';' {
 			return false
 		}
-		content = content[next:]
+		rest = rest[next:]
 	}
 	return true
 }
@@ -167,24 +194,51 @@ type Setting struct {
 }
 
 // Source returns the setting's place as file:line.
-func (s Setting) Source() string { return fmt.Sprintf("%s:%d", s.Path, s.Line) }
+func (s Setting) Source() string { return s.Path + ":" + strconv.Itoa(s.Line) }
 
 // Find returns the file at a path.
 func (t Tree) Find(path string) (File, bool) {
-	for _, f := range t {
-		if f.Path == path {
-			return f, true
-		}
+	if f := t.find(path); f != nil {
+		return *f, true
 	}
 	return File{}, false
 }
 
-// With returns the tree with a file put in place of the one at its path.
-func (t Tree) With(file File) Tree { return append(t.Without(file.Path), file) }
+// find returns the file at a path, nil where there is none.
+func (t Tree) find(path string) *File {
+	for i := range t {
+		if t[i].Path == path {
+			return &t[i]
+		}
+	}
+	return nil
+}
 
-// Without returns the tree without the file at a path.
-func (t Tree) Without(path string) Tree {
-	return slices.DeleteFunc(slices.Clone(t), func(f File) bool { return f.Path == path })
+// With returns the tree with files put in place of those at their paths.
+func (t Tree) With(files ...File) Tree {
+	paths := make([]string, 0, len(files))
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	return append(t.Without(paths...), files...)
+}
+
+// Without returns the tree without the files at some paths.
+func (t Tree) Without(paths ...string) Tree {
+	gone := map[string]bool{}
+	for _, path := range paths {
+		gone[path] = true
+	}
+	return slices.DeleteFunc(slices.Clone(t), func(f File) bool { return gone[f.Path] })
+}
+
+// byPath returns the files by their paths.
+func (t Tree) byPath() map[string]*File {
+	files := make(map[string]*File, len(t))
+	for i := range t {
+		files[t[i].Path] = &t[i]
+	}
+	return files
 }
 
 func rank(file string) int {
@@ -196,22 +250,28 @@ func rank(file string) int {
 
 // dropIns returns the files of Dirs in the order they are read: one for each name, from the highest directory that has
 // it, sorted by name as bytes.
-func (t Tree) dropIns(reads func(File) bool) []File {
-	byName := map[string]File{}
-	for _, f := range t {
+func (t Tree) dropIns(reads func(*File) bool) []*File {
+	byName := map[string]*File{}
+	var names []string
+	for i := range t {
+		f := &t[i]
 		name := path.Base(f.Path)
 		if rank(f.Path) == len(Dirs) || !strings.HasSuffix(name, ".conf") || !reads(f) {
 			continue
 		}
-		if seen, ok := byName[name]; !ok || rank(f.Path) < rank(seen.Path) {
+		seen := byName[name]
+		if seen == nil {
+			names = append(names, name)
+		}
+		if seen == nil || rank(f.Path) < rank(seen.Path) {
 			byName[name] = f
 		}
 	}
-	files := make([]File, 0, len(byName))
-	for _, f := range byName {
-		files = append(files, f)
+	slices.Sort(names)
+	files := make([]*File, 0, len(names))
+	for _, name := range names {
+		files = append(files, byName[name])
 	}
-	sort.Slice(files, func(i, j int) bool { return path.Base(files[i].Path) < path.Base(files[j].Path) })
 	return files
 }
 

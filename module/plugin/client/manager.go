@@ -29,8 +29,9 @@ func (m *Manager) Installed(ctx context.Context, names []string) ([]port.Package
 		return nil, err
 	}
 	known := map[string]bool{}
+	asked := setOf(names)
 	for _, p := range a.Packages {
-		if known[p.Name] || !slices.Contains(names, p.Name) || !port.IsVersion(p.Version) {
+		if known[p.Name] || !asked[p.Name] || !port.IsVersion(p.Version) {
 			return nil, m.senseless(installed, p.Name+" "+p.Version)
 		}
 		known[p.Name] = true
@@ -45,8 +46,9 @@ func (m *Manager) Owners(ctx context.Context, files []string) ([]port.Owner, err
 		return nil, err
 	}
 	known := map[string]bool{}
+	asked := setOf(files)
 	for _, o := range a.Owners {
-		if known[o.File] || !slices.Contains(files, o.File) || !port.IsName(o.Package) {
+		if known[o.File] || !asked[o.File] || !port.IsName(o.Package) {
 			return nil, m.senseless(owners, o.File+" "+o.Package)
 		}
 		known[o.File] = true
@@ -61,8 +63,9 @@ func (m *Manager) Requirers(ctx context.Context, names []string) (map[string][]s
 		return nil, err
 	}
 	found := map[string][]string{}
+	asked := setOf(names)
 	for name, of := range a.Requirers {
-		if !slices.Contains(names, name) || !areNames(of) {
+		if !asked[name] || !areNames(of) {
 			return nil, m.senseless(requirers, name+" "+fmt.Sprint(of))
 		}
 		if len(of) > 0 {
@@ -132,4 +135,12 @@ const listLimit = 10000
 
 func areNames(names []string) bool {
 	return len(names) <= listLimit && !slices.ContainsFunc(names, func(name string) bool { return !port.IsName(name) })
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
 }
