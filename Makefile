@@ -96,8 +96,8 @@ matrix: dist ## test every way to call the modules with every ansible-core of te
 	@scripts/matrix all dist/hardening-yama-*.tar.gz
 
 .PHONY: pin
-pin: ## make requirements.txt from requirements.in, and the pins of tests/matrix
-	@scripts/pin
+pin: ## pin versions and checksums of Python packages, from requirements.in, go.mod and tests/matrix (UPGRADE=1 for the newest)
+	@scripts/pin $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean
 clean: ## end the lab's machines, and remove builds and environments
