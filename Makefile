@@ -52,6 +52,11 @@ dist: ## make the artifact for Galaxy in dist/
 	@scripts/setup run
 	@scripts/dist
 
+.PHONY: release
+release: ## make a release in dist/ from a tag, signed with the SSH key KEY=… (docs/releasing.md)
+	@scripts/setup run
+	@scripts/release $(KEY)
+
 .PHONY: generate
 generate: ## make the files that derive from schema/ and from the decision table
 	$(GO) run ./schema/generate
