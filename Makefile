@@ -52,6 +52,11 @@ dist: ## make the artifact for Galaxy in dist/
 	@scripts/setup run
 	@scripts/dist
 
+.PHONY: release
+release: ## make a release in dist/ from a tag, signed with the SSH key KEY=… (docs/releasing.md)
+	@scripts/setup run
+	@scripts/release $(KEY)
+
 .PHONY: generate
 generate: ## make the files that derive from schema/ and from the decision table
 	$(GO) run ./schema/generate
@@ -96,8 +101,8 @@ matrix: dist ## test every way to call the modules with every ansible-core of te
 	@scripts/matrix all dist/hardening-yama-*.tar.gz
 
 .PHONY: pin
-pin: ## make requirements.txt from requirements.in, and the pins of tests/matrix
-	@scripts/pin
+pin: ## pin versions and checksums of Python packages, from requirements.in, go.mod and tests/matrix (UPGRADE=1 for the newest)
+	@scripts/pin $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean
 clean: ## end the lab's machines, and remove builds and environments

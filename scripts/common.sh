@@ -15,6 +15,15 @@ export ANSIBLE_NOCOWS=1 PYTHONDONTWRITEBYTECODE=1
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $*" && exit 1; }
 
+# pip_install ENVIRONMENT PINS... installs the files whose checksums the pins name. It builds nothing from source, because a
+# build downloads its own tools without checksums.
+pip_install() {
+	local environment=$1 arguments=() pins
+	shift
+	for pins in "$@"; do arguments+=(--requirement "$pins"); done
+	"$environment/bin/python" -m pip --quiet --disable-pip-version-check install --require-hashes --only-binary :all: "${arguments[@]}"
+}
+
 # tell_failures prints each command that ends the script from then on, with its file and line.
 tell_failures() {
 	set -E
