@@ -73,7 +73,7 @@ json.dump(answers, sys.stdout)
 `
 
 func TestArgumentsAgreeWithAnsibleCore(t *testing.T) {
-	python := filepath.Join("..", "..", ".venv", "bin", "python")
+	python := filepath.Join("..", "..", "..", ".venv", "bin", "python")
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("ansible-core is not set up (make setup), so its own argument checker cannot be asked")
 	}
