@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"hardening.yama/module/internal/printable"
 )
 
 // outputLimit bounds what is kept of a program's output; the longest real answer is some ten kilobytes.
@@ -32,12 +34,15 @@ type result struct {
 	code           int
 }
 
+// wordsLimit bounds a line of a program's in a message.
+const wordsLimit = 500
+
 // lastLines returns the program's own last words, on one line.
 func (r result) lastLines() string {
 	var lines []string
 	for line := range strings.Lines(r.stdout + "\n" + r.stderr) {
 		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
+			lines = append(lines, printable.Cut(line, wordsLimit))
 		}
 	}
 	return strings.Join(lines[max(0, len(lines)-4):], " | ")

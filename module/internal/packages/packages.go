@@ -506,7 +506,10 @@ func (m Manager) transact(ctx context.Context, args []string, name string, want 
 		// Whatever the manager says, or however it ended: its database tells what came of it.
 		installed, err := m.AskInstalled(context.WithoutCancel(ctx), []string{name})()
 		if err != nil {
-			return errors.Join(failure, err)
+			if failure != nil {
+				err = fmt.Errorf("%w; %w", failure, err)
+			}
+			return err
 		}
 		done, success := (len(installed) > 0) == want, r.code == 0 || slices.Contains(m.fine, r.code)
 		if failure == nil && done && success {

@@ -11,6 +11,21 @@ import (
 
 func init() { grace = 300 * time.Millisecond }
 
+// TestLastLines: the last words of a program are few, even where a line of them has a megabyte.
+func TestLastLines(t *testing.T) {
+	long := strings.Repeat("A", 1<<20)
+	for _, c := range []struct {
+		stdout, stderr, want string
+	}{
+		{"one\n\n two \n", "three\nfour\nfive", "two | three | four | five"},
+		{"", long + "\nlast", long[:wordsLimit] + "… | last"},
+	} {
+		if got := (result{stdout: c.stdout, stderr: c.stderr}).lastLines(); got != c.want {
+			t.Errorf("got %.2000q, want %.2000q", got, c.want)
+		}
+	}
+}
+
 // TestExecute: whatever a program does, a run has its words and its end, or an error that names it, and does not wait for what
 // is of no interest.
 func TestExecute(t *testing.T) {
