@@ -52,23 +52,32 @@ UNUSED = frozenset('_ansible_%s' % name for name in (
 # Run by the target's sh. It enters the directory first and looks at it from inside, so that what it looked at is what it
 # runs, whatever happens to the names meanwhile: directory and file belong to root, nobody else can write to them, and the
 # content is the build of this installation. Only a target of its architecture ever got one, so that uname need not be asked.
-# A seal of root's spares reading the content again: it has the number, size and time of change (of ctime, which nobody sets)
-# that the file had before its content was found right. Whatever is done to the file since then, by root too, breaks it.
+#
+# A marker, .checked, spares reading the content again. It belongs to root, and holds the number, size and time of change
+# (st_ctime, which no program can set) that the file had before its content was found right. Each later change of the file
+# gives it another ctime, if enough time has passed: ext3 with inodes of 128 bytes counts whole seconds, FAT counts two, and
+# the kernel takes the time of its last tick (current_time(), at most 10 ms ago). So the marker is written only when ctime is
+# three seconds old. The clock is read before the content: a change during that comes too late for the old ctime. After
+# the clock was set back ctime lies in the future, and the content is read each time. One thing is not promised: a change by
+# root goes unnoticed if the clock was set back and shows the second of ctime once more, where the file system counts seconds.
+#
 # Statuses 126 and 127 say that the program could not be started at all.
 # No single quote and no exclamation mark before a word, for the sake of login shells that are no sh.
 SCRIPT = (
     'd=/var/cache/hardening.yama; r=127; f=none; '
     'if [ ! -h $d ] && cd $d 2>/dev/null; then for h in %(sums)s; do f=%(program)s-$h; [ -x $f ] && break; done; '
-    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z" . $f $f.seal 2>/dev/null); '
-    'case "$1 $7" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$8 $9 ${10} ${11} ${12}"; seal=; '
-    'case "${13}" in 0-rw-?--?--) { read -r seal <$f.seal; } 2>/dev/null;; esac; '
-    'if [ "$seal" = "$now" ] || { [ "$(command -p sha256sum $f)" = "$h  $f" ]%(sealing)s; }; then '
+    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z %%Z" . $f $f.checked 2>/dev/null); '
+    'case "$1 $8" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$9 ${10} ${11} ${12} ${13}"; was=; '
+    'case "${15}" in 0-rw-?--?--) { read -r was <$f.checked; } 2>/dev/null;; esac; '
+    'if [ "$was" = "$now" ] || { t=$(command -p date +%%s); [ "$(command -p sha256sum $f)" = "$h  $f" ]%(marking)s; }; then '
     '%(environment)s ./$f %(arguments)s; r=$?; fi;; esac; fi; '
     'case $r in 12[67]) echo "%(need)s $(command -p uname -sm)";; *) (exit $r);; esac'
 )
 
 # A new file in the place of whatever had its name; where none can be made, the content is read each time.
-SEALING = ' && { (set -C; umask 022; command -p rm -f $f.seal && echo "$now" >$f.seal) 2>/dev/null; :; }'
+MARKING = (
+    ' && { (set -C; umask 022; [ $((t - ${14})) -gt 2 ] && command -p rm -f $f.checked && echo "$now" >$f.checked) 2>/dev/null; :; }'
+)
 
 
 def path_of(program, build):
@@ -196,7 +205,7 @@ class ProgramAction(ActionBase):
         arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
         command = SCRIPT % dict(
             sums=' '.join(sorted(set(filter(None, CHECKSUMS[self._program].values())))) or 'none',
-            sealing='' if self._task.check_mode else SEALING,
+            marking='' if self._task.check_mode else MARKING,
             program=self._program,
             environment=self._compute_environment_string(),
             arguments="'%s'" % word(arguments),
