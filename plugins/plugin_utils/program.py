@@ -42,8 +42,20 @@ NEED = 'hardening.yama needs'
 # A kernel takes at most 128 KiB in one argument.
 LONGEST = 65536
 
-# Keys by which a target could make ansible-core do something. It takes them from no module's answer either.
-FOREIGN = frozenset(('add_host', 'add_group', 'ansible_facts', 'exception', 'results'))
+# Keys by which a target could make ansible-core do something, or show something in its own name. The program answers with none
+# of them.
+FOREIGN = frozenset(('add_host', 'add_group', 'ansible_facts', 'ansible_stats', 'deprecations', 'exception', 'results'))
+
+# Keys of text that has lines. All other text is shown on one line, and is no longer than the program's own (lineLimit in
+# module/internal/printable).
+IN_LINES = frozenset(('after', 'before', 'invocation', 'log', 'module_stderr', 'module_stdout'))
+LONGEST_LINE = 8192
+
+# The last words of a target that gave no report are shorter.
+LONGEST_WORDS = 200
+
+# The escapes of one letter.
+ESCAPES = dict(zip('\a\b\f\n\r\v', 'abfnrv'))
 
 # What ansible-core adds to the options that the program has no use for.
 UNUSED = frozenset('_ansible_%s' % name for name in (
@@ -106,19 +118,48 @@ def word(value):
     return text.replace('\\\\', '\\u005c').replace("'", '\\u0027').replace('!', '\\u0021')
 
 
+def printable(text, lines=False, limit=LONGEST_LINE):
+    """
+    Return text with a visible escape in place of each character that is not printable, and at most so long. With lines its line
+    breaks stay, and it is whole. The program does the same to its own report (module/internal/printable).
+    """
+    if not text.isprintable():
+        text = ''.join(c if c.isprintable() or c == '\t' or lines and c == '\n' else escape(c) for c in text)
+    return text if lines or len(text) <= limit else text[:limit] + '\u2026'
+
+
+def escape(character):
+    """Return the visible escape of a character."""
+    if character in ESCAPES:
+        return '\\' + ESCAPES[character]
+    number = ord(character)
+    if 0xdc80 <= number <= 0xdcff:  # a byte that is not UTF-8, as Python decodes it
+        return '\\x%02x' % (number - 0xdc00)
+    return ('\\x%02x' if number < 0x80 else '\\u%04x' if number < 0x10000 else '\\U%08x') % number
+
+
+def shown(value, lines=False):
+    """Return a report, or a part of one, with all of its text printable."""
+    if isinstance(value, dict):
+        return dict((printable(key, lines), shown(part, lines or key in IN_LINES)) for key, part in value.items())
+    if isinstance(value, list):
+        return [shown(part, lines) for part in value]
+    return printable(value, lines) if isinstance(value, str) else value
+
+
 def report_in(output):
     """Return the program's report, or what the target is that needs a program, from the output of a command."""
     for line in reversed(output.split('\n')):  # splitlines has more that ends a line, which may stand in a report
         line = line.strip()
         if line.startswith(NEED + ' '):
-            return None, line[len(NEED):].strip()
+            return None, printable(line[len(NEED):].strip(), limit=LONGEST_WORDS)
         if line.startswith('{'):
             try:
                 report = json.loads(line)
+                if 'changed' in report and 'msg' in report:
+                    return shown(dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN)), None
             except (ValueError, RecursionError):
                 continue
-            if 'changed' in report and 'msg' in report:
-                return dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN), None
     return None, None
 
 
@@ -138,7 +179,7 @@ def cause_in(answer, directory=None):
     for output in ('stdout', 'stderr', 'module_stdout', 'module_stderr'):
         lines = [line.strip() for line in (answer.get(output) or '').split('\n') if line.strip()]
         if lines:
-            causes.append('the last words are: %s' % lines[-1][:200])
+            causes.append('the last words are: %s' % printable(lines[-1], limit=LONGEST_WORDS))
             break
     return '; '.join(causes) or 'nothing was said, with status %s' % rc
 
@@ -234,6 +275,8 @@ class ProgramAction(ActionBase):
             if 'module_stdout' in result:  # ansible-core's own words for a module that gave no report are the same for each cause
                 result['msg'] = self._message(result, self._connection._shell.tmpdir)
             self._remove_tmp_path(self._connection._shell.tmpdir)
+            # What begins with an underscore is ansible-core's here.
+            result = shown(dict((key, value) for key, value in result.items() if key not in FOREIGN))
         return result
 
     def _message(self, answer, directory=None):
@@ -245,8 +288,8 @@ class ProgramAction(ActionBase):
             failed=True,
             changed=False,
             msg=self._message(answer),
-            module_stdout=answer.get('stdout', ''),
-            module_stderr=answer.get('stderr', ''),
+            module_stdout=printable(answer.get('stdout', ''), lines=True),
+            module_stderr=printable(answer.get('stderr', ''), lines=True),
             rc=answer.get('rc'),
         )
 
@@ -254,9 +297,9 @@ class ProgramAction(ActionBase):
         """Ask the target for its architecture."""
         answer = self._low_level_execute_command('uname -sm', sudoable=False)
         lines = answer.get('stdout', '').strip().splitlines()
-        machine = lines[-1].strip() if lines else ''
+        machine = printable(lines[-1].strip(), limit=LONGEST_WORDS) if lines else ''
         if answer.get('rc') != 0 or not machine:
-            raise AnsibleActionFail('ask the target for its architecture (uname -sm): %s' % (answer.get('stderr') or 'no answer').strip())
+            raise AnsibleActionFail('ask the target for its architecture (uname -sm): %s' % printable((answer.get('stderr') or 'no answer').strip()))
         return machine
 
     def _build(self, machine):

@@ -3,11 +3,16 @@
 package printable
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -37,6 +42,55 @@ func TestText(t *testing.T) {
 	}
 	if got := Cut(strings.Repeat("ü", 9), 5); got != "üü…" {
 		t.Errorf("cut between two characters: %q", got)
+	}
+}
+
+// TestActionPluginAgrees: the action plugin shows each text as the program does.
+func TestActionPluginAgrees(t *testing.T) {
+	top := filepath.Join("..", "..", "..")
+	python := filepath.Join(top, ".venv", "bin", "python")
+	if _, err := os.Stat(python); err != nil {
+		t.Skip("cannot run here: ansible-core is not set up (make setup)")
+	}
+	source, err := os.ReadFile(filepath.Join(top, "plugins", "plugin_utils", "program.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := [][]byte{nil, []byte("a\r\n\t\\b"), []byte("\u202e\u2066\ufffd\U000e0041\U0010ffff𝄞"), []byte("\xff\xc0\xaf\xe2\x82\xed\xa0\x80")}
+	for first := rune(0); first < 0x3000; first += 0x100 {
+		var text []byte
+		for r := first; r < first+0x100; r++ {
+			if r < 0x500 || unicode.In(r, unicode.C, unicode.Z) { // of the others, some are newer than some Pythons
+				text = utf8.AppendRune(text, r)
+			}
+		}
+		texts = append(texts, text)
+	}
+	const ask = `
+import base64, json, sys
+request = json.load(sys.stdin)
+program = {"__name__": "program", "__file__": "program.py"}
+exec(request["source"], program)
+texts = [base64.b64decode(text or "").decode("utf-8", "surrogateescape") for text in request["texts"]]
+print(json.dumps([[program["printable"](text, lines=lines) for lines in (True, False)] for text in texts]))`
+	request, err := json.Marshal(map[string]any{"source": string(source), "texts": texts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(python, "-c", ask)
+	cmd.Stdin = bytes.NewReader(request)
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answers [][2]string
+	if err := json.Unmarshal(output, &answers); err != nil || len(answers) != len(texts) {
+		t.Fatal(len(answers), err)
+	}
+	for i, text := range texts {
+		if want := [2]string{Text(string(text)), Line(string(text))}; answers[i] != want {
+			t.Errorf("%q is\n%q\nto the action plugin, and\n%q here", text, answers[i], want)
+		}
 	}
 }
 
