@@ -22,7 +22,9 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 	number := func(name string) int64 { n, _ := v[name].(int64); return n }
 	names := func(name string) []string {
 		list, problem := namesIn(v, name)
-		err = errors.Join(err, problem)
+		if err == nil { // like ansible-core, tell the first error alone
+			err = problem
+		}
 		return list
 	}
 	d := ptrace.Desired{
@@ -69,9 +71,9 @@ func namesIn(v ansible.Values, option string) (names []string, err error) {
 			continue
 		}
 		if !schema.IsPackageName(name) {
-			err = errors.Join(err, fmt.Errorf("value of %s must be names of packages or programs, got: %q", option, name))
+			return nil, fmt.Errorf("value of %s must be names of packages or programs, got: %q", option, name)
 		}
 		names = append(names, name)
 	}
-	return names, err
+	return names, nil
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,8 +24,8 @@ type Info struct {
 	*Situation
 	Proof      *Proof   `json:"proof,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
-	Log        []string `json:"log,omitempty"`
-	Invocation any      `json:"invocation,omitempty"`
+	Log        []string `json:"log,omitempty" lines:"keep"`
+	Invocation any      `json:"invocation,omitempty" lines:"keep"`
 
 	accepted bool // the arguments were
 }
@@ -79,8 +78,11 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 		return err
 	}
 	more, err := namesIn(values, "debuggers")
-	ignore, problem := namesIn(values, "ignore_debuggers")
-	if err = errors.Join(err, problem); err != nil {
+	if err != nil {
+		return err
+	}
+	ignore, err := namesIn(values, "ignore_debuggers")
+	if err != nil {
 		return err
 	}
 	info.accepted = true

@@ -23,9 +23,9 @@ type Report struct {
 	Proof      *Proof   `json:"proof,omitempty"`
 	RolledBack []Action `json:"rolled_back,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`
-	Log        []string `json:"log,omitempty"`
+	Log        []string `json:"log,omitempty" lines:"keep"`
 	Diff       []Diff   `json:"diff,omitempty"`
-	Invocation any      `json:"invocation,omitempty"`
+	Invocation any      `json:"invocation,omitempty" lines:"keep"`
 
 	// first and last are the host as it was observed first and last, and plan is the latest.
 	first, last *ptrace.Observed
@@ -116,12 +116,12 @@ type (
 		Object  string `json:"object"`
 		Because string `json:"because"`
 	}
-	// Diff is a change as text.
+	// Diff is a change as text, the only one in lines. A header is one line, whatever the name of the file.
 	Diff struct {
 		BeforeHeader string `json:"before_header"`
 		AfterHeader  string `json:"after_header"`
-		Before       string `json:"before"`
-		After        string `json:"after"`
+		Before       string `json:"before" lines:"keep"`
+		After        string `json:"after" lines:"keep"`
 	}
 )
 

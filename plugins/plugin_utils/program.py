@@ -42,8 +42,20 @@ NEED = 'hardening.yama needs'
 # A kernel takes at most 128 KiB in one argument.
 LONGEST = 65536
 
-# Keys by which a target could make ansible-core do something. It takes them from no module's answer either.
-FOREIGN = frozenset(('add_host', 'add_group', 'ansible_facts', 'exception', 'results'))
+# Keys by which a target could make ansible-core do something, or show something in its own name. The program answers with none
+# of them.
+FOREIGN = frozenset(('add_host', 'add_group', 'ansible_facts', 'ansible_stats', 'deprecations', 'exception', 'results'))
+
+# Keys of text that has lines. All other text is shown on one line, and is no longer than the program's own (lineLimit in
+# module/internal/printable).
+IN_LINES = frozenset(('after', 'before', 'invocation', 'log', 'module_stderr', 'module_stdout'))
+LONGEST_LINE = 8192
+
+# The last words of a target that gave no report are shorter.
+LONGEST_WORDS = 200
+
+# The escapes of one letter.
+ESCAPES = dict(zip('\a\b\f\n\r\v', 'abfnrv'))
 
 # What ansible-core adds to the options that the program has no use for.
 UNUSED = frozenset('_ansible_%s' % name for name in (
@@ -52,23 +64,32 @@ UNUSED = frozenset('_ansible_%s' % name for name in (
 # Run by the target's sh. It enters the directory first and looks at it from inside, so that what it looked at is what it
 # runs, whatever happens to the names meanwhile: directory and file belong to root, nobody else can write to them, and the
 # content is the build of this installation. Only a target of its architecture ever got one, so that uname need not be asked.
-# A seal of root's spares reading the content again: it has the number, size and time of change (of ctime, which nobody sets)
-# that the file had before its content was found right. Whatever is done to the file since then, by root too, breaks it.
+#
+# A marker, .checked, spares reading the content again. It belongs to root, and holds the number, size and time of change
+# (st_ctime, which no program can set) that the file had before its content was found right. Each later change of the file
+# gives it another ctime, if enough time has passed: ext3 with inodes of 128 bytes counts whole seconds, FAT counts two, and
+# the kernel takes the time of its last tick (current_time(), at most 10 ms ago). So the marker is written only when ctime is
+# three seconds old. The clock is read before the content: a change during that comes too late for the old ctime. After
+# the clock was set back ctime lies in the future, and the content is read each time. One thing is not promised: a change by
+# root goes unnoticed if the clock was set back and shows the second of ctime once more, where the file system counts seconds.
+#
 # Statuses 126 and 127 say that the program could not be started at all.
 # No single quote and no exclamation mark before a word, for the sake of login shells that are no sh.
 SCRIPT = (
     'd=/var/cache/hardening.yama; r=127; f=none; '
     'if [ ! -h $d ] && cd $d 2>/dev/null; then for h in %(sums)s; do f=%(program)s-$h; [ -x $f ] && break; done; '
-    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z" . $f $f.seal 2>/dev/null); '
-    'case "$1 $7" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$8 $9 ${10} ${11} ${12}"; seal=; '
-    'case "${13}" in 0-rw-?--?--) { read -r seal <$f.seal; } 2>/dev/null;; esac; '
-    'if [ "$seal" = "$now" ] || { [ "$(command -p sha256sum $f)" = "$h  $f" ]%(sealing)s; }; then '
+    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z %%Z" . $f $f.checked 2>/dev/null); '
+    'case "$1 $8" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$9 ${10} ${11} ${12} ${13}"; was=; '
+    'case "${15}" in 0-rw-?--?--) { read -r was <$f.checked; } 2>/dev/null;; esac; '
+    'if [ "$was" = "$now" ] || { t=$(command -p date +%%s); [ "$(command -p sha256sum $f)" = "$h  $f" ]%(marking)s; }; then '
     '%(environment)s ./$f %(arguments)s; r=$?; fi;; esac; fi; '
     'case $r in 12[67]) echo "%(need)s $(command -p uname -sm)";; *) (exit $r);; esac'
 )
 
 # A new file in the place of whatever had its name; where none can be made, the content is read each time.
-SEALING = ' && { (set -C; umask 022; command -p rm -f $f.seal && echo "$now" >$f.seal) 2>/dev/null; :; }'
+MARKING = (
+    ' && { (set -C; umask 022; [ $((t - ${14})) -gt 2 ] && command -p rm -f $f.checked && echo "$now" >$f.checked) 2>/dev/null; :; }'
+)
 
 
 def path_of(program, build):
@@ -97,19 +118,48 @@ def word(value):
     return text.replace('\\\\', '\\u005c').replace("'", '\\u0027').replace('!', '\\u0021')
 
 
+def printable(text, lines=False, limit=LONGEST_LINE):
+    """
+    Return text with a visible escape in place of each character that is not printable, and at most so long. With lines its line
+    breaks stay, and it is whole. The program does the same to its own report (module/internal/printable).
+    """
+    if not text.isprintable():
+        text = ''.join(c if c.isprintable() or c == '\t' or lines and c == '\n' else escape(c) for c in text)
+    return text if lines or len(text) <= limit else text[:limit] + '\u2026'
+
+
+def escape(character):
+    """Return the visible escape of a character."""
+    if character in ESCAPES:
+        return '\\' + ESCAPES[character]
+    number = ord(character)
+    if 0xdc80 <= number <= 0xdcff:  # a byte that is not UTF-8, as Python decodes it
+        return '\\x%02x' % (number - 0xdc00)
+    return ('\\x%02x' if number < 0x80 else '\\u%04x' if number < 0x10000 else '\\U%08x') % number
+
+
+def shown(value, lines=False):
+    """Return a report, or a part of one, with all of its text printable."""
+    if isinstance(value, dict):
+        return dict((printable(key, lines), shown(part, lines or key in IN_LINES)) for key, part in value.items())
+    if isinstance(value, list):
+        return [shown(part, lines) for part in value]
+    return printable(value, lines) if isinstance(value, str) else value
+
+
 def report_in(output):
     """Return the program's report, or what the target is that needs a program, from the output of a command."""
     for line in reversed(output.split('\n')):  # splitlines has more that ends a line, which may stand in a report
         line = line.strip()
         if line.startswith(NEED + ' '):
-            return None, line[len(NEED):].strip()
+            return None, printable(line[len(NEED):].strip(), limit=LONGEST_WORDS)
         if line.startswith('{'):
             try:
                 report = json.loads(line)
+                if 'changed' in report and 'msg' in report:
+                    return shown(dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN)), None
             except (ValueError, RecursionError):
                 continue
-            if 'changed' in report and 'msg' in report:
-                return dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN), None
     return None, None
 
 
@@ -129,7 +179,7 @@ def cause_in(answer, directory=None):
     for output in ('stdout', 'stderr', 'module_stdout', 'module_stderr'):
         lines = [line.strip() for line in (answer.get(output) or '').split('\n') if line.strip()]
         if lines:
-            causes.append('the last words are: %s' % lines[-1][:200])
+            causes.append('the last words are: %s' % printable(lines[-1], limit=LONGEST_WORDS))
             break
     return '; '.join(causes) or 'nothing was said, with status %s' % rc
 
@@ -196,7 +246,7 @@ class ProgramAction(ActionBase):
         arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
         command = SCRIPT % dict(
             sums=' '.join(sorted(set(filter(None, CHECKSUMS[self._program].values())))) or 'none',
-            sealing='' if self._task.check_mode else SEALING,
+            marking='' if self._task.check_mode else MARKING,
             program=self._program,
             environment=self._compute_environment_string(),
             arguments="'%s'" % word(arguments),
@@ -225,6 +275,8 @@ class ProgramAction(ActionBase):
             if 'module_stdout' in result:  # ansible-core's own words for a module that gave no report are the same for each cause
                 result['msg'] = self._message(result, self._connection._shell.tmpdir)
             self._remove_tmp_path(self._connection._shell.tmpdir)
+            # What begins with an underscore is ansible-core's here.
+            result = shown(dict((key, value) for key, value in result.items() if key not in FOREIGN))
         return result
 
     def _message(self, answer, directory=None):
@@ -236,8 +288,8 @@ class ProgramAction(ActionBase):
             failed=True,
             changed=False,
             msg=self._message(answer),
-            module_stdout=answer.get('stdout', ''),
-            module_stderr=answer.get('stderr', ''),
+            module_stdout=printable(answer.get('stdout', ''), lines=True),
+            module_stderr=printable(answer.get('stderr', ''), lines=True),
             rc=answer.get('rc'),
         )
 
@@ -245,9 +297,9 @@ class ProgramAction(ActionBase):
         """Ask the target for its architecture."""
         answer = self._low_level_execute_command('uname -sm', sudoable=False)
         lines = answer.get('stdout', '').strip().splitlines()
-        machine = lines[-1].strip() if lines else ''
+        machine = printable(lines[-1].strip(), limit=LONGEST_WORDS) if lines else ''
         if answer.get('rc') != 0 or not machine:
-            raise AnsibleActionFail('ask the target for its architecture (uname -sm): %s' % (answer.get('stderr') or 'no answer').strip())
+            raise AnsibleActionFail('ask the target for its architecture (uname -sm): %s' % printable((answer.get('stderr') or 'no answer').strip()))
         return machine
 
     def _build(self, machine):

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hardening.yama/module/internal/printable"
 	"hardening.yama/schema"
 )
 
@@ -73,7 +74,7 @@ json.dump(answers, sys.stdout)
 `
 
 func TestArgumentsAgreeWithAnsibleCore(t *testing.T) {
-	python := filepath.Join("..", "..", ".venv", "bin", "python")
+	python := filepath.Join("..", "..", "..", ".venv", "bin", "python")
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("ansible-core is not set up (make setup), so its own argument checker cannot be asked")
 	}
@@ -217,24 +218,34 @@ func TestReadRequest(t *testing.T) {
 	}
 }
 
-// TestReply: whatever is in a report, it is one line to Go and to Python, and the same text.
+// TestReply: whatever is in a report, it is one line to Go and to Python, and what comes back is the printable text, in lines
+// where a field keeps them.
 func TestReply(t *testing.T) {
-	var text strings.Builder
-	for r := rune(0); r < 0x3000; r++ {
-		text.WriteRune(r)
+	type report struct {
+		Msg  string `json:"msg"`
+		Diff string `json:"diff" lines:"keep"`
 	}
-	var out strings.Builder
-	if err := Reply(&out, map[string]string{"msg": text.String()}); err != nil {
-		t.Fatal(err)
-	}
-	line, found := strings.CutSuffix(strings.TrimPrefix(out.String(), "\n"), "\n")
-	breaks := func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 } // as str.splitlines has them, and more
-	if i := strings.IndexFunc(line, breaks); !found || i >= 0 {
-		t.Errorf("there is %q", line[max(i, 0):][:2])
-	}
-	var back map[string]string
-	if err := json.Unmarshal([]byte(line), &back); err != nil || back["msg"] != text.String() {
-		t.Errorf("it came back otherwise: %v", err)
+	for first := rune(0); first < 0x3000; first += 0x400 {
+		var text strings.Builder
+		for r := first; r < first+0x400; r++ {
+			text.WriteRune(r)
+		}
+		text.WriteString("\xff")
+		var out strings.Builder
+		if err := Reply(&out, &report{text.String(), text.String()}); err != nil {
+			t.Fatal(err)
+		}
+		line, found := strings.CutSuffix(strings.TrimPrefix(out.String(), "\n"), "\n")
+		// As str.splitlines has them, and more.
+		breaks := func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 }
+		if i := strings.IndexFunc(line, breaks); !found || i >= 0 {
+			t.Errorf("there is %q", line[max(i, 0):][:2])
+		}
+		var back report
+		want := report{printable.Line(text.String()), printable.Text(text.String())}
+		if err := json.Unmarshal([]byte(line), &back); err != nil || back != want {
+			t.Errorf("it came back otherwise: %q, %v", back, err)
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"unsafe"
+
+	"hardening.yama/module/internal/printable"
 )
 
 // Request is what ansible-core asks for.
@@ -159,32 +161,14 @@ func logOf(object map[string]any) Log {
 }
 
 // Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream before it is then no part
-// of that line.
+// of that line. Every string of the report is made printable first: ansible-core shows most of them as they are.
 func Reply(w io.Writer, report any) error {
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
+	line := bytes.NewBufferString("\n")
+	encoder := json.NewEncoder(line)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(report); err != nil {
+	if err := encoder.Encode(printable.All(report)); err != nil {
 		return err
 	}
-	_, err := w.Write(append([]byte("\n"), escaped(line.Bytes())...))
+	_, err := w.Write(line.Bytes())
 	return err
-}
-
-// escaped returns a line of JSON without the control characters that encoding/json leaves as they are, U+007F to U+009F: to
-// ansible-core U+0085 ends a line.
-func escaped(line []byte) []byte {
-	out := make([]byte, 0, len(line))
-	for i := 0; i < len(line); i++ {
-		c := line[i]
-		if c == 0xc2 && line[i+1] < 0xa0 { // the line is valid UTF-8, and ends in a line break
-			i++
-			c = line[i]
-		} else if c != 0x7f {
-			out = append(out, c)
-			continue
-		}
-		out = fmt.Appendf(out, `\u%04x`, c)
-	}
-	return out
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
+
+	"hardening.yama/module/internal/printable"
 )
 
 // Places are where lines can go.
@@ -61,7 +63,7 @@ func New(p Places, c Config) (hclog.Logger, *Lines) {
 	if c.Debug {
 		least = hclog.Debug
 	}
-	options := hclog.LoggerOptions{Level: hclog.Off, Output: io.MultiWriter(outputs...), DisableTime: true}
+	options := hclog.LoggerOptions{Level: hclog.Off, Output: screen{io.MultiWriter(outputs...)}, DisableTime: true}
 	switch {
 	case c.Debug || c.Lines:
 		options.Level = hclog.Debug
@@ -78,6 +80,31 @@ func New(p Places, c Config) (hclog.Logger, *Lines) {
 		facility: facilityOf(c.Facility), identifier: word(c.Identifier), prefix: c.Prefix,
 	})
 	return log, lines
+}
+
+// screen makes what hclog writes printable. hclog escapes values, but neither the messages nor the
+// keys, and those of a plugin are the plugin's.
+type screen struct{ io.Writer }
+
+// Write implements io.Writer for hclog, which writes an entry at once. It indents each further line
+// of an entry (intLogger.logPlain): a line break before anything else came with a message or a key.
+func (s screen) Write(p []byte) (int, error) {
+	var entry strings.Builder
+	for i, line := range strings.Split(printable.Text(strings.TrimSuffix(string(p), "\n")), "\n") {
+		switch {
+		case i == 0:
+		case strings.HasPrefix(line, "  "):
+			entry.WriteByte('\n')
+		default:
+			entry.WriteString(`\n`)
+		}
+		entry.WriteString(line)
+	}
+	entry.WriteByte('\n')
+	if _, err := io.WriteString(s.Writer, entry.String()); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // None is the logger of a run of which nothing may be logged.
@@ -100,7 +127,7 @@ func (l *Lines) Write(p []byte) (int, error) {
 	defer l.Unlock()
 	switch l.size += len(p); {
 	case l.size <= linesLimit:
-		l.lines = append(l.lines, strings.ToValidUTF8(strings.TrimRight(string(p), "\n"), "\ufffd"))
+		l.lines = append(l.lines, strings.TrimRight(string(p), "\n"))
 	case l.size-len(p) <= linesLimit:
 		l.lines = append(l.lines, "further lines are left out")
 	}

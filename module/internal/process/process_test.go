@@ -111,3 +111,18 @@ func TestBounded(t *testing.T) {
 		t.Errorf("%d bytes, %v", len(r.Stdout), err)
 	}
 }
+
+// TestLastLines: the last lines of a program are few and short, even where one of them has a megabyte.
+func TestLastLines(t *testing.T) {
+	long := strings.Repeat("A", 1<<20)
+	for _, c := range []struct {
+		stdout, stderr, want string
+	}{
+		{"one\n\n two \n", "three\nfour\nfive", "two | three | four | five"},
+		{"", long + "\nlast", long[:lineLimit] + "… | last"},
+	} {
+		if got := (Result{Stdout: c.stdout, Stderr: c.stderr}).LastLines(); got != c.want {
+			t.Errorf("got %.2000q, want %.2000q", got, c.want)
+		}
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"hardening.yama/module/internal/printable"
 )
 
 // outputLimit bounds the output of a program that is kept; the longest real answer has some ten kilobytes.
@@ -31,9 +33,7 @@ func (r Result) LastLines() string {
 		}
 	}
 	for i, line := range last {
-		if len(line) > lineLimit {
-			last[i] = strings.ToValidUTF8(line[:lineLimit], "") + "…"
-		}
+		last[i] = printable.Cut(line, lineLimit)
 	}
 	return strings.Join(last, " | ")
 }
