@@ -74,6 +74,11 @@ attack: ## attack the program with every hostile tree and long races (minutes; m
 	@$(MAKE) --no-print-directory build
 	@ATTACK=all $(GO) test -count=1 -timeout 30m -v ./tests/sandbox ./tests/attack
 
+.PHONY: faults
+faults: ## let every system call of the program fail, and kill it there (ten minutes; make test takes a fixed part)
+	@scripts/setup build
+	@cd module && FAULTS=all $(GO) test -count=1 -timeout 2h -run '^TestFaults$$' .
+
 .PHONY: lint
 lint: ## run only the linters
 	@scripts/setup test

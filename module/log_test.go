@@ -206,7 +206,7 @@ func TestLogInTheReport(t *testing.T) {
 // TestStdoutHasTheReportAlone: Ansible's runs print one line and nothing else, by hand the log is on the terminal. A journal
 // that does not read costs a run a fraction of a second.
 func TestStdoutHasTheReportAlone(t *testing.T) {
-	h := prepared(t, "")
+	h := prepared(t)
 	journal := listenBelow(t, h.root)
 	for sent := 0; ; sent++ {
 		client, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: journal.LocalAddr().String(), Net: "unixgram"})
@@ -256,7 +256,7 @@ func TestRealJournal(t *testing.T) {
 	if _, missing := os.Stat(journald); os.Geteuid() != 0 || err != nil || missing != nil {
 		t.Skip("systemd's journal cannot be run here: it needs root, systemd-journald and journalctl")
 	}
-	h := prepared(t, "")
+	h := prepared(t)
 	for name, content := range map[string]string{
 		"/run/systemd/journald.conf.d/test.conf": "[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nForwardToWall=no\n",
 		"/run/log/journal/keep":                  "",
@@ -338,7 +338,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 // TestArgumentsLeaveTheCommandLine: a run that waits shows nobody what it was given.
 func TestArgumentsLeaveTheCommandLine(t *testing.T) {
-	h := prepared(t, "")
+	h := prepared(t)
 	m, err := host.New(h.root, host.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -361,3 +361,17 @@ func TestArgumentsLeaveTheCommandLine(t *testing.T) {
 		t.Errorf("the command line is %q, %v", line, err)
 	}
 }
+
+// tree is a host of files, with a vendor's drop-in and an administrator's line that set 0.
+type tree struct{ root string }
+
+func prepared(t *testing.T) tree {
+	t.Helper()
+	h := tree{t.TempDir()}
+	if err := furnishAs("both", h.root); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h tree) environment() []string { return append(os.Environ(), asProgram+"=1", "ROOT="+h.root) }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -21,15 +20,24 @@ import (
 	"hardening.yama/schema"
 )
 
-// TestMain lets scripts and the test of kills run the whole program, on the tree that ROOT names.
+// asProgram in the environment makes the test binary the program.
+const asProgram = "TEST_AS_PTRACE_SCOPE"
+
+// TestMain lets scripts and the test of faults run the whole program on the tree that ROOT names.
 func TestMain(m *testing.M) {
 	attach.Serve(os.Args)
 	if how := os.Getenv(asAttacker); how != "" {
 		kill(how)
 	}
 	if os.Getenv(asProgram) != "" {
-		runtime.LockOSThread() // strace counts the calls of each thread
-		os.Exit(run(context.Background(), ansible.CommandLine(), belowRoot(), os.Stdout))
+		if err := beWatched(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		w := belowRoot()
+		w.listen = func() { listen(stop) }
+		os.Exit(run(ctx, ansible.CommandLine(), w, os.Stdout))
 	}
 	testscript.Main(m, map[string]func(){"ptrace_scope": func() {
 		os.Exit(run(context.Background(), ansible.CommandLine(), belowRoot(), os.Stdout))

@@ -36,6 +36,9 @@ const (
 	enablerMask = "/etc/sysctl.d/10-default-yama-scope.conf"
 )
 
+// siteConf is an administrator's /etc/sysctl.conf that is in the way of restricted.
+const siteConf = "kernel.yama.ptrace_scope=0 # ours, since 2019\n"
+
 func newFedora(t *testing.T) *fedora {
 	t.Helper()
 	root := t.TempDir()
