@@ -53,7 +53,7 @@ const (
 	explain  = `{"_ansible_module_name":"ptrace_scope_info","_ansible_verbosity":4}`
 )
 
-var places = map[string]place{
+var hostilePlaces = map[string]place{
 	"name of a drop-in": {put: func(t *testing.T, f *fedora, text string) (machine, string, bool) {
 		ok := writeBelow(t, f.root, "/etc/sysctl.d/zzz"+text+".conf", "kernel.yama.ptrace_scope = 0\n")
 		return f, restrict, ok
@@ -153,7 +153,7 @@ var inLines = regexp.MustCompile(`^\.(diff\.\d+\.(before|after)|log\.\d+|invocat
 // TestWhatOthersWroteIsShown puts each hostile text in each place: what is printed, to stdout and to
 // a person's terminal, is printable, shows the text, and has no line that the text began.
 func TestWhatOthersWroteIsShown(t *testing.T) {
-	for where, place := range places {
+	for where, place := range hostilePlaces {
 		for what, text := range hostile {
 			t.Run(where+"/"+what, func(t *testing.T) {
 				f := newFedora(t)
@@ -170,7 +170,7 @@ func TestWhatOthersWroteIsShown(t *testing.T) {
 				run(context.Background(), []string{"", arguments}, w, &out)
 				line := strings.TrimSuffix(strings.TrimPrefix(out.String(), "\n"), "\n")
 				if shown := printable.Line(line); shown != line || strings.Contains(line, "\t") {
-					t.Fatalf("stdout has %s", difference(shown, line))
+					t.Fatalf("stdout has %s", unlike(shown, line))
 				}
 				var report any
 				if err := json.Unmarshal([]byte(line), &report); err != nil {
@@ -178,7 +178,7 @@ func TestWhatOthersWroteIsShown(t *testing.T) {
 				}
 				eachString("", report, func(path, got string) {
 					if shown := printable.Text(got); shown != got {
-						t.Errorf("%s has %s", path, difference(shown, got))
+						t.Errorf("%s has %s", path, unlike(shown, got))
 					}
 					if strings.Contains(got, "\n") && !inLines.MatchString(path) {
 						t.Errorf("%s has lines: %.200q", path, got)
@@ -193,7 +193,7 @@ func TestWhatOthersWroteIsShown(t *testing.T) {
 					t.Errorf("%q is not in the report: %.2000s", shown, line)
 				}
 				if shown := printable.Text(terminal.String()); shown != terminal.String() {
-					t.Errorf("the terminal gets %s", difference(shown, terminal.String()))
+					t.Errorf("the terminal gets %s", unlike(shown, terminal.String()))
 				}
 				for entry := range strings.Lines(terminal.String()) {
 					if !regexp.MustCompile(`^(\[(DEBUG|INFO|ERROR)\] |  )`).MatchString(entry) {
@@ -206,7 +206,7 @@ func TestWhatOthersWroteIsShown(t *testing.T) {
 }
 
 // difference returns where two texts begin to differ.
-func difference(a, b string) string {
+func unlike(a, b string) string {
 	i := 0
 	for i < len(a) && i < len(b) && a[i] == b[i] {
 		i++

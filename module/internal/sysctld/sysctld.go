@@ -141,21 +141,21 @@ const mark = "#hardening.yama# "
 // CommentOut returns a file's content with every line commented out that assigns the key and is unwanted, as either loader
 // reads them.
 func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, value string) bool) []byte {
-	var at []int
-	for _, lines := range [][]line{parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)} {
-		for i := range lines {
-			if !lines[i].exclude && unwanted(lines[i].number, lines[i].value) {
-				at = append(at, lines[i].at)
-			}
+	boot, reload := parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)
+	out := make([]byte, 0, len(content)+max(len(boot), len(reload))*len(mark))
+	done, marked := 0, -1
+	for len(boot)+len(reload) > 0 { // each of them is in order
+		from := &boot
+		if len(boot) == 0 || len(reload) > 0 && reload[0].at < boot[0].at {
+			from = &reload
 		}
-	}
-	slices.Sort(at)
-	at = slices.Compact(at)
-	out := make([]byte, 0, len(content)+len(at)*len(mark))
-	done := 0
-	for _, i := range at {
-		out = append(append(out, content[done:i]...), mark...)
-		done = i
+		next := (*from)[0]
+		*from = (*from)[1:]
+		if next.exclude || next.at == marked || !unwanted(next.number, next.value) {
+			continue
+		}
+		out = append(append(out, content[done:next.at]...), mark...)
+		done, marked = next.at, next.at
 	}
 	return append(out, content[done:]...)
 }

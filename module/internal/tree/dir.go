@@ -5,10 +5,10 @@ package tree
 import (
 	"errors"
 	"io/fs"
-	"math/rand/v2"
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -249,8 +249,8 @@ func (d *Dir) LockFile(name string) (fd int, err error) {
 	return fd, nil
 }
 
-// Temporary files are hidden and never end in .conf, so that no loader reads one. The number in their names is a random one:
-// that of the process comes again.
+// Temporary files are hidden and never end in .conf, so that no loader reads one. The time is in their names: the number of
+// the process comes again.
 const tempPrefix, tempSuffix = ".ptrace_scope-", ".tmp"
 
 // Temporary tells whether a name is that of a file that Put had not finished.
@@ -276,7 +276,7 @@ func (d *Dir) Put(name string, content []byte, a Attributes) error {
 func (d *Dir) write(content []byte, a Attributes) (name string, err error) {
 	fd := -1
 	for err = unix.EEXIST; errors.Is(err, unix.EEXIST); {
-		name = tempPrefix + strconv.FormatUint(rand.Uint64(), 16) + tempSuffix // #nosec G404 -- O_EXCL guards, not the number
+		name = tempPrefix + strconv.FormatInt(time.Now().UnixNano(), 36) + tempSuffix
 		fd, err = again(func() (int, error) {
 			return unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		})
