@@ -52,13 +52,26 @@ type Config struct {
 // Driver drives a package manager.
 type Driver struct {
 	manager port.Manager
+	builtIn builtIn // the same, nil for a site's own
 	config  Config
 	turn    chan struct{} // full while a call has its turn, nil where there are none
+}
+
+// builtIn is what a built-in manager can do besides.
+type builtIn interface {
+	// HasDatabase reports whether there is a database of installed packages.
+	HasDatabase() bool
+	// StartInstalled begins what Installed does, and returns a function that waits for the answer. Another thread would be
+	// slower: to wake it up takes longer than an answer that is cached.
+	StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error))
+	// LastLines returns the last lines of the last transaction.
+	LastLines() string
 }
 
 // New returns a driver for a manager. Unless Serial, it calls methods at the same time.
 func New(manager port.Manager, c Config) *Driver {
 	d := &Driver{manager: manager, config: c}
+	d.builtIn, _ = manager.(builtIn)
 	if c.Serial {
 		d.turn = make(chan struct{}, 1)
 	}
@@ -68,21 +81,12 @@ func New(manager port.Manager, c Config) *Driver {
 // Name returns the manager's name, ptrace.None where packages are left alone.
 func (d *Driver) Name() string { return d.manager.Describe().Name }
 
-// title is the manager's name in messages. A manager that implements fmt.Stringer says more.
-func (d *Driver) title() string {
-	if m, ok := d.manager.(fmt.Stringer); ok {
-		return m.String()
-	}
-	return d.Name()
-}
-
 // ReadOnly says why no package can be installed or removed here, "" where they can.
 func (d *Driver) ReadOnly() string { return d.manager.Describe().ReadOnly }
 
 // HasDatabase reports whether there is a database of installed packages. It can be there without a manager.
 func (d *Driver) HasDatabase() bool {
-	m, ok := d.manager.(interface{ HasDatabase() bool })
-	return !ok || m.HasDatabase()
+	return d.builtIn == nil || d.builtIn.HasDatabase()
 }
 
 // noManager is the cause where packages are left alone.
@@ -105,7 +109,16 @@ func (d *Driver) StartInstalled(ctx context.Context, names []string) (wait func(
 	if !d.HasDatabase() || len(names) == 0 {
 		return func() ([]port.Package, error) { return nil, nil }
 	}
-	return async.Start(func() ([]port.Package, error) { return d.Installed(ctx, names) })
+	if d.builtIn == nil {
+		return async.Start(func() ([]port.Package, error) { return d.Installed(ctx, names) })
+	}
+	ctx, cancel := withPatience(ctx, QueryPatience)
+	answer := d.builtIn.StartInstalled(ctx, names)
+	return func() ([]port.Package, error) {
+		defer cancel()
+		found, err := answer()
+		return inOrder(found, names, err)
+	}
 }
 
 // Installed returns those of the names that are installed, in the order of the names.
@@ -118,6 +131,11 @@ func (d *Driver) Installed(ctx context.Context, names []string) ([]port.Package,
 		found, err = d.manager.Installed(ctx, names)
 		return err
 	})
+	return inOrder(found, names, err)
+}
+
+// inOrder returns the found packages in the order of the names, and none with an error.
+func inOrder(found []port.Package, names []string, err error) ([]port.Package, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -252,14 +270,14 @@ func (d *Driver) transact(ctx context.Context, name string, want bool, do func(p
 
 // notDone says that a manager reports success and its database says otherwise.
 func (d *Driver) notDone(name string, want bool) error {
-	text := d.title() + " reports success, but its database says that " + name
+	text := d.Name() + " reports success, but its database says that " + name
 	if want {
 		text += " is not installed"
 	} else {
 		text += " is still installed"
 	}
-	if m, ok := d.manager.(interface{ LastLines() string }); ok {
-		text += ": " + m.LastLines()
+	if d.builtIn != nil {
+		text += ": " + d.builtIn.LastLines()
 	}
 	return errors.New(text)
 }
@@ -276,25 +294,25 @@ const interval = 500 * time.Millisecond
 // call calls a manager within a deadline, and again while another process uses it, until the lock timeout is over.
 func (d *Driver) call(ctx context.Context, text string, f func(context.Context) error) error {
 	for until := time.Now().Add(d.config.LockTimeout); ; {
-		err := d.once(ctx, patience(text), f)
+		err := d.once(ctx, text, f)
 		if !errors.Is(err, port.ErrBusy) || ctx.Err() != nil {
 			return err
 		}
 		left := time.Until(until)
 		if left <= 0 {
 			return fmt.Errorf("wait for %s: another process has been using it for %s: wait for it to end, or raise lock_timeout: %w",
-				d.title(), d.config.LockTimeout, err)
+				d.Name(), d.config.LockTimeout, err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: the run was asked to stop: %w", d.title(), err)
+			return fmt.Errorf("wait for %s: the run was asked to stop: %w", d.Name(), err)
 		case <-time.After(min(interval, left)):
 		}
 	}
 }
 
 // once calls a manager once, when it is the call's turn.
-func (d *Driver) once(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
+func (d *Driver) once(ctx context.Context, patience string, f func(context.Context) error) error {
 	if d.turn != nil {
 		select {
 		case d.turn <- struct{}{}:
@@ -302,9 +320,15 @@ func (d *Driver) once(ctx context.Context, patience time.Duration, f func(contex
 		case <-ctx.Done(): // f says so in its own words
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, Overdue{patience})
+	ctx, cancel := withPatience(ctx, patience)
 	defer cancel()
 	return f(ctx)
+}
+
+// withPatience returns the context of a call that may take so long.
+func withPatience(ctx context.Context, text string) (context.Context, context.CancelFunc) {
+	d := patience(text)
+	return context.WithTimeoutCause(ctx, d, Overdue{d})
 }
 
 // Err returns why the manager is asked nothing more, nil while it behaves. Only a site's own can misbehave.

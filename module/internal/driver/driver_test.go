@@ -89,6 +89,35 @@ func TestInstalled(t *testing.T) {
 	}
 }
 
+// starting is a fake that begins to answer as the built-in managers do.
+type starting struct{ *fake }
+
+func (starting) HasDatabase() bool { return true }
+func (starting) LastLines() string { return "Nothing to do." }
+func (s starting) StartInstalled(ctx context.Context, names []string) func() ([]port.Package, error) {
+	return func() ([]port.Package, error) { return s.Installed(ctx, names) }
+}
+
+// TestBuiltIn: a built-in manager begins to answer by itself, and says why it has done nothing.
+func TestBuiltIn(t *testing.T) {
+	f := &fake{installed: []port.Package{{Name: "a", Version: "1"}, {Name: "c", Version: "3"}}, description: port.Description{Name: "m"}}
+	d := New(starting{f}, Config{})
+	got, err := d.StartInstalled(t.Context(), []string{"c", "b", "a", "c"})()
+	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v, %v", got, err)
+	}
+	f.err = errBroken
+	if got, err := d.StartInstalled(t.Context(), []string{"a"})(); !errors.Is(err, errBroken) || got != nil {
+		t.Errorf("a failure is an answer: %v, %v", got, err)
+	}
+	f.err, f.installed = nil, nil
+	f.change = func(context.Context, int) (bool, error) { return false, nil }
+	want := "m reports success, but its database says that enabler is not installed: Nothing to do."
+	if err := d.Install(t.Context(), "enabler"); err == nil || err.Error() != want {
+		t.Error(err)
+	}
+}
+
 // TestOffer: the first name that is offered counts. Not offered and unknown are different answers.
 func TestOffer(t *testing.T) {
 	offers := map[string]port.Offer{"capability": {Package: "enabler", With: []string{"enabler", "other"}}}

@@ -64,9 +64,9 @@ func (h *Host) container() (string, error) {
 			return "", err
 		}
 	}
-	for file, name := range map[string]string{"/run/.containerenv": "podman", "/.dockerenv": "docker"} {
-		if _, err := h.tree.Stat(file); err == nil {
-			return name, nil
+	for _, engine := range []struct{ file, name string }{{"/run/.containerenv", "podman"}, {"/.dockerenv", "docker"}} {
+		if _, err := h.tree.Stat(engine.file); err == nil {
+			return engine.name, nil
 		}
 	}
 	return "", nil

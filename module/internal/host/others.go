@@ -77,18 +77,13 @@ func notAlone(info tree.Info) string {
 	return ""
 }
 
-// remedies say what to do where a file cannot be replaced.
-var remedies = map[syscall.Errno]string{
-	syscall.EPERM: "the file or its directory is immutable: see lsattr, and chattr -i it first",
-	syscall.EBUSY: "the file is a mount of its own (findmnt): edit what is mounted there",
-}
-
-// withRemedy returns an error with what to do about it.
+// withRemedy returns the error of a file that cannot be replaced, with what to do about it.
 func withRemedy(err error) error {
-	for cause, remedy := range remedies {
-		if errors.Is(err, cause) {
-			return fmt.Errorf("%w: %s", err, remedy)
-		}
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		return fmt.Errorf("%w: the file or its directory is immutable: see lsattr, and chattr -i it first", err)
+	case errors.Is(err, syscall.EBUSY):
+		return fmt.Errorf("%w: the file is a mount of its own (findmnt): edit what is mounted there", err)
 	}
 	return err
 }

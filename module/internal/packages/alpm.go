@@ -16,7 +16,7 @@ import (
 // program.
 var alpmDatabase = database{
 	files: []string{alpmLocal}, program: pacmanProgram, configuration: []string{"/etc/pacman.conf"}, rootOptions: []string{"--sysroot="},
-	installed: (*Manager).alpmInstalled, owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
+	installed: reading((*Manager).alpmInstalled), owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
 }
 
 const (
@@ -50,7 +50,7 @@ func (m *Manager) alpmEntries() ([]string, error) {
 	return entries, err
 }
 
-func (m *Manager) alpmInstalled(_ context.Context, names []string) ([]port.Package, error) {
+func (m *Manager) alpmInstalled(names []string) ([]port.Package, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func readCheck(r process.Result, owner, file string) (bool, error) {
 	if !strings.Contains(r.Stdout, owner+": ") || !strings.Contains(r.Stdout, " total files, ") {
 		return false, errors.New("cannot find out whether " + file + " was changed: pacman: " + r.LastLines())
 	}
-	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
 		_, difference, found := strings.Cut(strings.TrimSpace(line), owner+": "+file+" (")
 		if found && (strings.HasPrefix(difference, "Size") || strings.Contains(difference, "checksum")) {
 			return false, nil

@@ -29,7 +29,7 @@ var apk = Manager{
 
 var apkDatabase = database{
 	files: []string{apk3Installed, apk2Installed}, program: apkProgram, rootOptions: rootOption,
-	installed: (*Manager).apkInstalled, owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged, requirers: (*Manager).apkRequirers,
+	installed: reading((*Manager).apkInstalled), owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged, requirers: (*Manager).apkRequirers,
 }
 
 // The database's file: it moved with apk 3.
@@ -146,7 +146,7 @@ func (m *Manager) apkPackages(files map[string]bool, hand func(owner, file strin
 	return readAPKInstalled(content, files, hand)
 }
 
-func (m *Manager) apkInstalled(_ context.Context, names []string) ([]port.Package, error) {
+func (m *Manager) apkInstalled(names []string) ([]port.Package, error) {
 	all, err := m.apkPackages(nil, nil)
 	return installedOf(all, names), err
 }

@@ -77,7 +77,7 @@ func (m *Manager) queryStarter(start func(*syscall.Credential) error) error {
 
 // lineWith returns the first line that contains a text, "" where none does.
 func lineWith(text, part string) string {
-	for line := range strings.Lines(text) {
+	for _, line := range strings.Split(text, "\n") {
 		if strings.Contains(line, part) {
 			return strings.TrimSpace(line)
 		}

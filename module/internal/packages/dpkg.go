@@ -24,10 +24,10 @@ const (
 
 var dpkgDatabase = database{
 	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, rootOptions: rootOption, followsLinksOut: true,
-	installed: func(m *Manager, _ context.Context, names []string) ([]port.Package, error) {
+	installed: reading(func(m *Manager, names []string) ([]port.Package, error) {
 		all, err := m.dpkgPackages()
 		return installedOf(all, names), err
-	},
+	}),
 	owners: (*Manager).dpkgOwners, unchanged: (*Manager).dpkgUnchanged,
 	requirers: func(m *Manager, _ context.Context, names []string) (map[string][]string, error) {
 		all, err := m.dpkgPackages()

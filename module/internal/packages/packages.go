@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 
+	"hardening.yama/module/internal/async"
 	"hardening.yama/module/internal/process"
 	"hardening.yama/module/internal/tree"
 	"hardening.yama/module/internal/view"
@@ -85,7 +86,8 @@ type database struct {
 	configuration           []string
 	rootOptions, printDBDir []string
 
-	installed func(*Manager, context.Context, []string) ([]port.Package, error)
+	// installed begins to find out which of the names are installed, and returns a function that waits for the answer.
+	installed func(*Manager, context.Context, []string) (wait func() ([]port.Package, error))
 	owners    func(*Manager, context.Context, []string) (map[string]string, error)
 	unchanged func(*Manager, context.Context, string, string) (bool, error)
 	requirers func(*Manager, context.Context, []string) (map[string][]string, error)
@@ -170,7 +172,19 @@ func (m *Manager) Describe() port.Description {
 
 // Installed implements port.Manager.
 func (m *Manager) Installed(ctx context.Context, names []string) ([]port.Package, error) {
+	return m.StartInstalled(ctx, names)()
+}
+
+// StartInstalled begins what Installed does, and returns a function that waits for the answer.
+func (m *Manager) StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
 	return m.database.installed(m, ctx, names)
+}
+
+// reading is for databases that are files to read.
+func reading(read func(*Manager, []string) ([]port.Package, error)) func(*Manager, context.Context, []string) func() ([]port.Package, error) {
+	return func(m *Manager, _ context.Context, names []string) func() ([]port.Package, error) {
+		return async.Start(func() ([]port.Package, error) { return read(m, names) })
+	}
 }
 
 // Owners implements port.Manager. A file that is not there has no owner; rpm calls that an error.
@@ -387,14 +401,19 @@ var rootOption = []string{"--root="}
 
 // query asks a program that only reads the database.
 func (m *Manager) query(ctx context.Context, program string, args ...string) (process.Result, error) {
-	if err := m.checkConfiguration(); err != nil {
-		return process.Result{}, err
-	}
+	return m.startQuery(program, args...)(ctx)
+}
+
+// startQuery begins what query does.
+func (m *Manager) startQuery(program string, args ...string) (wait func(context.Context) (process.Result, error)) {
 	c := &process.Command{
 		Program: program, Args: slices.Concat(m.rootArgs(m.database.rootOptions), m.dbDirArgs(), args), Environment: queryEnvironment,
 		Starter: m.queryStarter,
 	}
-	return c.Run(ctx)
+	if err := m.checkConfiguration(); err != nil {
+		return func(context.Context) (process.Result, error) { return process.Result{}, err }
+	}
+	return c.Start()
 }
 
 // checkConfiguration returns an error where the database's program would wait for a file of its configuration, or read it

@@ -61,7 +61,7 @@ func (m *Manager) pacmanRemoval(ctx context.Context, name string) ([]string, err
 // readPacmanRemoval returns the packages that require a package, or that would be removed with it.
 func readPacmanRemoval(r process.Result, name string) ([]string, error) {
 	var with []string
-	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
 		if _, who, broken := strings.Cut(strings.TrimSpace(line), "' required by "); broken {
 			with = append(with, who)
 		}

@@ -17,7 +17,7 @@ import (
 
 // rpmError returns the error that rpm printed, nil where it printed none.
 func rpmError(r process.Result) error {
-	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
 		if strings.HasPrefix(line, "error:") {
 			return errors.New("cannot query the rpm database: " + strings.TrimSpace(strings.TrimPrefix(line, "error:")))
 		}
@@ -128,7 +128,7 @@ func readRemoval(r process.Result) ([]string, error) {
 		return nil, nil
 	}
 	var with []string
-	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
 		if _, needer, ok := strings.Cut(strings.TrimSpace(line), " is needed by (installed) "); ok {
 			with = append(with, needer)
 		}

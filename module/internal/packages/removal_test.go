@@ -91,12 +91,12 @@ func TestPutBack(t *testing.T) {
 			Name: "manager", program: program, files: filesOf(t, "/"), root: "/", memory: &memory{},
 			install: []string{"install"}, remove: []string{"remove"}, markDependency: []string{"mark"}, asDependency: []string{"--nobody"},
 			userInstalled: func(*Manager, context.Context, string) (bool, error) { return c.user, c.err },
-			database: &database{installed: func(*Manager, context.Context, []string) ([]port.Package, error) {
+			database: &database{installed: reading(func(*Manager, []string) ([]port.Package, error) {
 				if content, err := os.ReadFile(said); err != nil || !bytes.Contains(content, []byte("install")) {
 					return nil, err
 				}
 				return []port.Package{{Name: "enabler", Version: "1"}}, nil
-			}},
+			})},
 		}
 		d := driver.New(&m, driver.Config{})
 		if err := errors.Join(d.Remove(t.Context(), "enabler"), d.Install(t.Context(), "enabler")); err != nil {

@@ -31,21 +31,24 @@ var rpmDatabase = database{
 const rpmProgram = "/usr/bin/rpm"
 
 // rpmInstalled returns those of the names that are installed.
-func (m *Manager) rpmInstalled(ctx context.Context, names []string) ([]port.Package, error) {
+func (m *Manager) rpmInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
 	cache := m.rpmCache(names)
 	if found, ok := cache.read(); ok {
 		hclog.FromContext(ctx).Debug("the rpm database has not changed since it was asked", "answer", cache.file)
-		return found, nil
+		return func() ([]port.Package, error) { return found, nil }
 	}
-	r, err := m.query(ctx, m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
-	if err != nil {
-		return nil, err
+	answer := m.startQuery(m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	return func() ([]port.Package, error) {
+		r, err := answer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		found, err := readInstalled(r, names)
+		if err == nil && !m.CheckMode {
+			cache.write(found)
+		}
+		return found, m.ofDatabase(err)
 	}
-	found, err := readInstalled(r, names)
-	if err == nil && !m.CheckMode {
-		cache.write(found)
-	}
-	return found, m.ofDatabase(err)
 }
 
 // rpmOwners returns the package of each of the files that has one.
@@ -92,17 +95,29 @@ func (m *Manager) ofDatabase(err error) error {
 	return fmt.Errorf("%w (database: %s, configuration: %s)", err, m.dbFile, m.under(rpmMacros))
 }
 
-// isa is the suffix of a capability for one architecture, see %{?_isa} in rpm's macros.
-var isa = map[string]string{
-	"amd64": "(x86-64)", "arm64": "(aarch-64)", "ppc64le": "(ppc-64)", "s390x": "(s390-64)", "riscv64": "(riscv-64)",
-}[runtime.GOARCH]
+// isa returns the suffix of a capability for one architecture, see %{?_isa} in rpm's macros.
+func isa() string {
+	switch runtime.GOARCH {
+	case "amd64":
+		return "(x86-64)"
+	case "arm64":
+		return "(aarch-64)"
+	case "ppc64le":
+		return "(ppc-64)"
+	case "s390x":
+		return "(s390-64)"
+	case "riscv64":
+		return "(riscv-64)"
+	}
+	return ""
+}
 
 // rpmRequirers returns for each of the packages the installed ones that require it, directly or not.
 func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
 	var found requirers
 	provider := map[string]string{} // of a capability
 	for _, name := range names {
-		provider[name], provider[name+isa] = name, name
+		provider[name], provider[name+isa()] = name, name
 	}
 	for level := 0; level < requirersDepth && len(provider) > 0; level++ {
 		args := make([]string, 0, 5+len(provider))

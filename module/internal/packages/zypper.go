@@ -38,7 +38,7 @@ func readZypper(r process.Result) ([]string, error) {
 	known := map[string]bool{}
 	_, summary, _ := strings.Cut(r.Stdout, "<install-summary")
 	summary, _, whole := strings.Cut(summary, "</install-summary>")
-	for element := range strings.SplitSeq(summary, "<solvable ") {
+	for _, element := range strings.Split(summary, "<solvable ") {
 		_, name, found := strings.Cut(element, ` name="`)
 		name, _, ended := strings.Cut(name, `"`)
 		if found && ended && name != "" && !known[name] {

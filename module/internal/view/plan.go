@@ -32,8 +32,8 @@ type mount struct{ point, kind string }
 // readMounts reads mountinfo, see proc(5): the mount point is the fifth field of a line, its type the first after a dash alone.
 func readMounts(content string) []mount {
 	var mounts []mount
-	for line := range strings.Lines(content) {
-		before, after, whole := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+	for _, line := range strings.Split(content, "\n") {
+		before, after, whole := strings.Cut(line, " - ")
 		fields := strings.Split(before, " ")
 		kind, _, _ := strings.Cut(after, " ")
 		if whole && len(fields) > 4 {

@@ -21,7 +21,6 @@ type Mounts struct {
 	first    sync.Once
 	requests chan func(error)
 	closed   chan struct{}
-	last     sync.Once
 }
 
 // ErrNoMounts says that this process may not have mounts of its own.
@@ -100,11 +99,15 @@ func (m *Mounts) serve() {
 	}
 }
 
-// Close ends the thread. Programs that were started there keep its mounts; those that are to die with their parent (prctl(2),
+// Close ends the thread. It must not be called by two goroutines at once. Programs that were started there keep its mounts; those that are to die with their parent (prctl(2),
 // PR_SET_PDEATHSIG) die.
 func (m *Mounts) Close() {
 	if m != nil {
-		m.last.Do(func() { close(m.closed) })
+		select {
+		case <-m.closed:
+		default:
+			close(m.closed)
+		}
 	}
 }
 

@@ -17,11 +17,6 @@ var _ port.Manager = (*Manager)(nil)
 // Describe implements port.Manager.
 func (m *Manager) Describe() port.Description { return m.description }
 
-// String returns the manager's name in messages.
-func (m *Manager) String() string {
-	return fmt.Sprintf("%s (the plugin %s)", m.description.Name, m.config.File)
-}
-
 // Installed implements port.Manager.
 func (m *Manager) Installed(ctx context.Context, names []string) ([]port.Package, error) {
 	a, err := m.ask(ctx, installed, names)
