@@ -24,5 +24,5 @@ func (e external) start(ctx context.Context, root string) (host.PackageManager, 
 	if err != nil {
 		return nil, err // a nil *client.Manager in a driver would not be nil
 	}
-	return driver.New(manager, driver.Config{CheckMode: e.checkMode, LockTimeout: e.lockTimeout, Serial: true}), nil
+	return driver.New(manager, driver.Config{Detail: " (the plugin " + e.file + ")", CheckMode: e.checkMode, LockTimeout: e.lockTimeout, Serial: true}), nil
 }

@@ -41,6 +41,8 @@ func (o Overdue) Error() string { return fmt.Sprintf("gave no answer within %s",
 
 // Config says how to drive a manager.
 type Config struct {
+	// Detail follows the manager's name in messages, for instance the path of a plugin.
+	Detail string
 	// CheckMode: nothing is installed or removed.
 	CheckMode bool
 	// LockTimeout is how long to wait while another process uses the manager.
@@ -270,7 +272,7 @@ func (d *Driver) transact(ctx context.Context, name string, want bool, do func(p
 
 // notDone says that a manager reports success and its database says otherwise.
 func (d *Driver) notDone(name string, want bool) error {
-	text := d.Name() + " reports success, but its database says that " + name
+	text := d.Name() + d.config.Detail + " reports success, but its database says that " + name
 	if want {
 		text += " is not installed"
 	} else {
@@ -301,7 +303,7 @@ func (d *Driver) call(ctx context.Context, text string, f func(context.Context) 
 		left := time.Until(until)
 		if left <= 0 {
 			return fmt.Errorf("wait for %s: another process has been using it for %s: wait for it to end, or raise lock_timeout: %w",
-				d.Name(), d.config.LockTimeout, err)
+				d.Name()+d.config.Detail, d.config.LockTimeout, err)
 		}
 		select {
 		case <-ctx.Done():

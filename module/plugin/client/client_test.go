@@ -114,7 +114,7 @@ func (l *lines) String() string {
 
 // drive has a driver ask a plugin, as the module does.
 func drive(m *Manager) *driver.Driver {
-	return driver.New(m, driver.Config{Serial: true, LockTimeout: patience(lockPatience)})
+	return driver.New(m, driver.Config{Detail: " (the plugin " + m.config.File + ")", Serial: true, LockTimeout: patience(lockPatience)})
 }
 
 // start opens the plugin that does something, with a log to look at.
