@@ -196,10 +196,11 @@ func (h *Host) use(external func(root string) (PackageManager, error)) error {
 
 // Close ends what was started for the host.
 func (h *Host) Close() error {
+	_ = h.tree.Close() // only looked through
 	if h.manager == nil { // it could not be started
-		return h.tree.Close()
+		return nil
 	}
-	return errors.Join(h.manager.Close(), h.tree.Close())
+	return h.manager.Close()
 }
 
 // osRelease reads os-release(5). A host without one is of no known distribution.
