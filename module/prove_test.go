@@ -40,7 +40,8 @@ func kill(how string) {
 		}
 		os.Stdout.WriteString("ready\n")
 		for {
-			// All that it may, but for itself and the first process: kill(2). An attempt takes 5 ms or more.
+			// All that it may, but for itself and the first process: kill(2). An attempt takes 5 ms
+			// or more.
 			_ = syscall.Kill(-1, syscall.SIGKILL)
 			time.Sleep(100 * time.Microsecond)
 		}
@@ -136,9 +137,9 @@ func proveOnce(t *testing.T) map[string]any {
 	return report
 }
 
-// TestServicesCannotEndAnAttempt: what other users run ends no test process, so that the proof is
+// TestKilledByServices: what other users run ends no test process, so that the proof is
 // the one of a quiet host.
-func TestServicesCannotEndAnAttempt(t *testing.T) {
+func TestKilledByServices(t *testing.T) {
 	if !arena(t) {
 		return
 	}
@@ -163,9 +164,9 @@ func TestServicesCannotEndAnAttempt(t *testing.T) {
 	t.Logf("of 40 runs %d failed and %d were put back", failed, back)
 }
 
-// TestEndedAttemptLoosensNothing: where root itself ends the test processes, the change stays, and
+// TestKilledAttemptLoosensNothing: where root itself ends the test processes, the change stays, and
 // one warning says that it is not proven.
-func TestEndedAttemptLoosensNothing(t *testing.T) {
+func TestKilledAttemptLoosensNothing(t *testing.T) {
 	if !arena(t) {
 		return
 	}

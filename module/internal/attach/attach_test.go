@@ -48,9 +48,10 @@ func TestMain(m *testing.M) {
 				fmt.Println("setrlimit:", err)
 			}
 		case powerless: // what is executed from here on has what is left of the bounding set: capabilities(7)
+			runtime.LockOSThread()
 			const prCapbsetDrop, capKill, capSetgid, capSetuid = 24, 5, 6, 7
 			for _, capability := range []uintptr{capKill, capSetgid, capSetuid} {
-				syscall.AllThreadsSyscall(syscall.SYS_PRCTL, prCapbsetDrop, capability, 0)
+				syscall.Syscall(syscall.SYS_PRCTL, prCapbsetDrop, capability, 0)
 			}
 		}
 		matrix, err := Try(context.Background())
