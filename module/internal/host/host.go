@@ -196,7 +196,7 @@ func (h *Host) use(external func(root string) (PackageManager, error)) error {
 
 // Close ends what was started for the host.
 func (h *Host) Close() error {
-	_ = h.tree.Close() // only looked through
+	_ = h.tree.Close()    // only looked through
 	if h.manager == nil { // it could not be started
 		return nil
 	}
