@@ -398,8 +398,8 @@ func (d *Dir) ReadOnly() (bool, error) { return d.mounted(unix.ST_RDONLY) }
 // NoExec tells whether programs in the directory cannot be run, since it is mounted so: statvfs(3).
 func (d *Dir) NoExec() (bool, error) { return d.mounted(unix.ST_NOEXEC) }
 
-func (d *Dir) mounted(flag int64) (bool, error) {
+func (d *Dir) mounted(flag uint64) (bool, error) {
 	var mount unix.Statfs_t
 	_, err := again(func() (int, error) { return 0, unix.Fstatfs(d.fd, &mount) })
-	return int64(mount.Flags)&flag != 0, d.failed("statfs", "", err)
+	return uint64(mount.Flags)&flag != 0, d.failed("statfs", "", err)
 }
