@@ -115,7 +115,7 @@ func TestRequirersAreLinear(t *testing.T) {
 
 // TestManyPackages: a database as large as nobody has it is read in little time and memory.
 func TestManyPackages(t *testing.T) {
-	const count, size = 50_000, 64 << 20
+	const count, size = 50_000, 24 << 20
 	var b strings.Builder
 	b.Grow(size)
 	for i := range count {
@@ -148,7 +148,7 @@ func TestManyPackages(t *testing.T) {
 	runtime.ReadMemStats(&stats)
 	took := time.Since(start)
 	t.Logf("%d packages in %d MB took %s; %d MB of the system's memory", count, size>>20, took.Round(time.Millisecond), stats.Sys>>20)
-	if took > 30*time.Second {
+	if took > 2*time.Minute { // far less, but for the race detector on a busy machine
 		t.Errorf("took %s", took)
 	}
 }

@@ -66,7 +66,7 @@ func TestExecute(t *testing.T) {
 			script: `for i in 1 2 3; do setsid yes & done; sleep 0.3; kill -9 $$`, code: -1, within: 20 * time.Second, failure: "run /bin/sh: it was ended by signal 9 (killed)",
 		},
 		"listens, and says so": {
-			script: `trap "echo as you wish; exit 3" TERM; while :; do sleep 0.05; done`, stdout: "as you wish\n", stderr: "Terminated\n", code: 3, within: 20 * time.Second,
+			script: `trap "echo as you wish; exit 3" TERM; while :; do sleep 60; done`, stdout: "as you wish\n", stderr: "Terminated\n", code: 3, within: 20 * time.Second,
 			failure: "gave no answer within 2s and was ended: as you wish",
 		},
 	} {
