@@ -116,7 +116,8 @@ type (
 		Object  string `json:"object"`
 		Because string `json:"because"`
 	}
-	// Diff is a change as text, the only one in lines. A header is one line, whatever the name of the file.
+	// Diff is a change as text, the only one in lines. A header is one line, even with a line break
+	// in the name of the file.
 	Diff struct {
 		BeforeHeader string `json:"before_header"`
 		AfterHeader  string `json:"after_header"`

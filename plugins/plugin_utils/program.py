@@ -118,14 +118,14 @@ def word(value):
     return text.replace('\\\\', '\\u005c').replace("'", '\\u0027').replace('!', '\\u0021')
 
 
-def printable(text, lines=False, limit=LONGEST_LINE):
+def printable(text, lines=False):
     """
     Return text with a visible escape in place of each character that is not printable, and at most so long. With lines its line
     breaks stay, and it is whole. The program does the same to its own report (module/internal/printable).
     """
     if not text.isprintable():
         text = ''.join(c if c.isprintable() or c == '\t' or lines and c == '\n' else escape(c) for c in text)
-    return text if lines or len(text) <= limit else text[:limit] + '\u2026'
+    return text if lines or len(text) <= LONGEST_LINE else text[:LONGEST_LINE] + '\u2026'
 
 
 def escape(character):
@@ -147,19 +147,33 @@ def shown(value, lines=False):
     return printable(value, lines) if isinstance(value, str) else value
 
 
+def shown_line(line):
+    """
+    Return a line of a target's answer without anything that a terminal or ansible-core obeys. An object must be on one line.
+    ansible-core would also read one of several lines, and make characters of its escapes after this.
+    """
+    line = line.rstrip('\r')  # a terminal on the target ends lines so
+    if line.lstrip().startswith('{'):
+        try:
+            return json.dumps(shown(dict((key, value) for key, value in json.loads(line).items() if key not in FOREIGN)))
+        except (ValueError, RecursionError):
+            line = line.replace('{', escape('{'), 1)
+    return printable(line)
+
+
 def report_in(output):
     """Return the program's report, or what the target is that needs a program, from the output of a command."""
     for line in reversed(output.split('\n')):  # splitlines has more that ends a line, which may stand in a report
         line = line.strip()
         if line.startswith(NEED + ' '):
-            return None, printable(line[len(NEED):].strip(), limit=LONGEST_WORDS)
+            return None, line[len(NEED):].strip()[:LONGEST_WORDS]
         if line.startswith('{'):
             try:
                 report = json.loads(line)
-                if 'changed' in report and 'msg' in report:
-                    return shown(dict((key, value) for key, value in report.items() if not key.startswith('_') and key not in FOREIGN)), None
             except (ValueError, RecursionError):
                 continue
+            if 'changed' in report and 'msg' in report:
+                return dict((key, value) for key, value in report.items() if not key.startswith('_')), None
     return None, None
 
 
@@ -179,7 +193,7 @@ def cause_in(answer, directory=None):
     for output in ('stdout', 'stderr', 'module_stdout', 'module_stderr'):
         lines = [line.strip() for line in (answer.get(output) or '').split('\n') if line.strip()]
         if lines:
-            causes.append('the last words are: %s' % printable(lines[-1], limit=LONGEST_WORDS))
+            causes.append('the last words are: %s' % lines[-1][:LONGEST_WORDS])
             break
     return '; '.join(causes) or 'nothing was said, with status %s' % rc
 
@@ -228,6 +242,18 @@ class ProgramAction(ActionBase):
         result.update(self._send(self._build(machine or self._machine()), arguments, task_vars))
         return result
 
+    def _low_level_execute_command(self, *args, **kwargs):
+        """
+        Run a command on the target, for this plugin or for ansible-core, and return an answer that can be shown. ansible-core
+        shows what a command said that failed in its own messages: there further lines are indented.
+        """
+        answer = super(ProgramAction, self)._low_level_execute_command(*args, **kwargs)
+        for stream in ('stdout', 'stderr'):
+            lines = [shown_line(line) for line in answer.get(stream, '').split('\n')]
+            answer[stream] = ('\n  ' if answer.get('rc') else '\n').join(lines)
+            answer[stream + '_lines'] = answer[stream].splitlines()
+        return answer
+
     def _command(self, arguments, task_vars):
         """Return the command that runs the program if it is on the target, or nothing where ansible-core's own way is due."""
         shell = self._connection._shell
@@ -275,8 +301,6 @@ class ProgramAction(ActionBase):
             if 'module_stdout' in result:  # ansible-core's own words for a module that gave no report are the same for each cause
                 result['msg'] = self._message(result, self._connection._shell.tmpdir)
             self._remove_tmp_path(self._connection._shell.tmpdir)
-            # What begins with an underscore is ansible-core's here.
-            result = shown(dict((key, value) for key, value in result.items() if key not in FOREIGN))
         return result
 
     def _message(self, answer, directory=None):
@@ -288,8 +312,8 @@ class ProgramAction(ActionBase):
             failed=True,
             changed=False,
             msg=self._message(answer),
-            module_stdout=printable(answer.get('stdout', ''), lines=True),
-            module_stderr=printable(answer.get('stderr', ''), lines=True),
+            module_stdout=answer.get('stdout', ''),
+            module_stderr=answer.get('stderr', ''),
             rc=answer.get('rc'),
         )
 
@@ -297,7 +321,7 @@ class ProgramAction(ActionBase):
         """Ask the target for its architecture."""
         answer = self._low_level_execute_command('uname -sm', sudoable=False)
         lines = answer.get('stdout', '').strip().splitlines()
-        machine = printable(lines[-1].strip(), limit=LONGEST_WORDS) if lines else ''
+        machine = lines[-1].strip()[:LONGEST_WORDS] if lines else ''
         if answer.get('rc') != 0 or not machine:
             raise AnsibleActionFail('ask the target for its architecture (uname -sm): %s' % printable((answer.get('stderr') or 'no answer').strip()))
         return machine

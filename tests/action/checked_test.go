@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package action tests the action plugin: the command that it sends, run by real shells on real file
-// systems, and the answers of a hostile target, read by a real ansible-core.
+// Package action tests the action plugin. Real shells run its command on real file systems, and a
+// real ansible-core reads the answers of a hostile target.
 package action
 
 import (
@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// interpreter returns that of the environment that has ansible-core, "" where there is none. Asked in a
-// test, so that go test runs it again for another environment.
+// interpreter returns the Python of the environment with ansible-core, "" where there is none. Only
+// a variable that a test reads makes go test run again for another environment.
 var interpreter = sync.OnceValue(func() string {
 	top := os.Getenv("CONTROLLER")
 	if top == "" {
@@ -68,25 +68,24 @@ for marking in program.MARKING, "":
 	return each, fmt.Errorf("%w: %s", err, output)
 })
 
-// fileSystem is one that is mounted at /var/cache, by what makes it from the file $dir/image.
+// fileSystem is mounted at /var/cache by a command, which may use the file $dir/image.
 type fileSystem struct{ name, mount string }
 
 var (
-	// tmpfs has the time of the kernel's last tick.
+	// tmpfs has nanoseconds, of the kernel's last tick.
 	tmpfs = fileSystem{"tmpfs", "mount -t tmpfs -o mode=755 tmpfs /var/cache"}
-	// seconds has whole seconds: an inode of 128 bytes has no room for more.
-	seconds = fileSystem{"ext3 that counts seconds", "truncate -s 8M $dir/image && mke2fs -q -t ext3 -I 128 $dir/image >/dev/null 2>&1 && " +
-		"mount -o loop $dir/image /var/cache"}
+	// seconds has whole seconds, because an inode of 128 bytes has no room for more.
+	seconds = fileSystem{"ext3 that counts seconds", "truncate -s 8M $dir/image && " +
+		"mke2fs -q -t ext3 -I 128 $dir/image >/dev/null 2>&1 && mount -o loop $dir/image /var/cache"}
 )
 
-// onTarget runs a script as root where the file system is /var/cache, with
+// onTarget runs a script as root and returns its output. The file system is at /var/cache, in a
+// mount namespace of its own. The script can use
 //
-//	run          the command of the action plugin; it prints what the program prints, or NEED
-//	send         leaves the program in the cache, as if it were sent now
-//	tool NAME    takes the next lines of input as the program of that name
+//	run          the command of the action plugin; prints the program's output, or NEED
+//	send         puts the program into the cache, as if it were sent now
+//	tool NAME    makes a program of its input, and mounts it over the one of that name
 //	$f           the program in the cache
-//
-// and returns what it printed. Everything is mounted in a namespace of its own.
 func onTarget(t *testing.T, shell string, at fileSystem, checkMode bool, script string) string {
 	t.Helper()
 	switch {
@@ -117,7 +116,8 @@ func onTarget(t *testing.T, shell string, at fileSystem, checkMode bool, script 
 		{ mountpoint -q /var/cache || [ -d /var/cache ]; } && %s || exit 42
 		mkdir -m 755 /var/cache/hardening.yama
 		`
-	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-euc", fmt.Sprintf(prologue, at.mount)+script)
+	script = fmt.Sprintf(prologue, at.mount) + script
+	cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-euc", script)
 	cmd.Env = append(os.Environ(), "dir="+dir, "shell="+shell)
 	output, err := cmd.CombinedOutput()
 	switch {
@@ -129,7 +129,7 @@ func onTarget(t *testing.T, shell string, at fileSystem, checkMode bool, script 
 	return string(output)
 }
 
-// shells are those that the targets have as sh.
+// shells returns the shells of this machine that a target may have as sh.
 func shells(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -143,8 +143,8 @@ func shells(t *testing.T) []string {
 	return found
 }
 
-// TestChangeInTheSameSecond: root changes the program right after it was found right, so that number,
-// size and time of change stay the same. The changed program is not run.
+// TestChangeInTheSameSecond: root changes the program right after a run has found it right. Inode,
+// size and time of change stay the same. The changed program does not run.
 func TestChangeInTheSameSecond(t *testing.T) {
 	for _, at := range []fileSystem{tmpfs, seconds} {
 		for _, shell := range shells(t) {
@@ -160,20 +160,21 @@ func TestChangeInTheSameSecond(t *testing.T) {
 						run
 					done`)
 				same := strings.Count(got, "same\n")
-				if got, want := strings.ReplaceAll(got, "same\n", ""), strings.Repeat("good ran\ngood ran\nNEED\n", 5); got != want {
+				got, want := strings.ReplaceAll(got, "same\n", ""), strings.Repeat("good ran\ngood ran\nNEED\n", 5)
+				if got != want {
 					t.Errorf("got\n%swant\n%s", got, want)
 				}
 				if at == seconds && same == 0 {
 					t.Error("none of the changes was in time, so that this proves nothing")
 				}
-				t.Logf("%d of 5 changes gave the same number, size and time of change", same)
+				t.Logf("%d of 5 changes left inode, size and time of change the same", same)
 			})
 		}
 	}
 }
 
-// TestChangeWhileTheContentIsRead: root changes the program once its content was read, in the second
-// of its time of change, and reading took long. That run has found it right; the next one has not.
+// TestChangeWhileTheContentIsRead: sha256sum is slow, and root changes the program after it was
+// read, still in the second of its time of change. That run finds it right. The next run must not.
 func TestChangeWhileTheContentIsRead(t *testing.T) {
 	for _, shell := range []string{"dash", "bash --posix"} { // that of BusyBox has a sha256sum of its own
 		t.Run(shell, func(t *testing.T) {
@@ -196,6 +197,7 @@ func TestMarker(t *testing.T) {
 		for _, shell := range shells(t) {
 			t.Run(at.name+"/"+shell, func(t *testing.T) {
 				t.Parallel()
+				const want = "good ran\nyoung\ngood ran\n0 -rw-r--r--\nright\ngood ran\nNEED\ngood ran\nyoung again\n"
 				got := onTarget(t, shell, at, false, `
 					send; run; ls -A $f.checked 2>/dev/null || echo young
 					sleep 4; run; stat -c '%u %A' $f.checked
@@ -204,7 +206,7 @@ func TestMarker(t *testing.T) {
 					umount "$(readlink -f "$(command -v sha256sum)")"
 					cat $dir/evil >$f; run
 					send; run; ls -A $f.checked 2>/dev/null || echo young again`)
-				if want := "good ran\nyoung\ngood ran\n0 -rw-r--r--\nright\ngood ran\nNEED\ngood ran\nyoung again\n"; got != want {
+				if got != want {
 					t.Errorf("got\n%swant\n%s", got, want)
 				}
 			})
@@ -212,8 +214,8 @@ func TestMarker(t *testing.T) {
 	}
 }
 
-// TestMarkerAndClock: where the clock does not say that the program is old enough, there is no marker,
-// and the program runs all the same.
+// TestMarkerAndClock: without a clock that says that the program is old enough, there is no marker.
+// The program runs all the same.
 func TestMarkerAndClock(t *testing.T) {
 	clocks := []struct {
 		says string
@@ -263,7 +265,9 @@ func TestMarkerByBusyBox(t *testing.T) {
 		t.Skip("cannot run here: there is no busybox")
 	}
 	got := onTarget(t, "sh", tmpfs, false, `
-		for name in stat date sha256sum rm uname; do mount --bind '`+busybox+`' "$(readlink -f "$(command -v $name)")"; done
+		for name in stat date sha256sum rm uname; do
+			mount --bind '`+busybox+`' "$(readlink -f "$(command -v $name)")"
+		done
 		send; run; sleep 4; run; cat $f.checked | wc -w
 		echo exit 1 | tool sha256sum; run; umount "$(readlink -f "$(command -v sha256sum)")"
 		cat $dir/evil >$f; run`)

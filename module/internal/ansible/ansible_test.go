@@ -218,7 +218,7 @@ func TestReadRequest(t *testing.T) {
 	}
 }
 
-// TestReply: whatever is in a report, it is one line to Go and to Python, and what comes back is the printable text, in lines
+// TestReply: any report is one line to Go and to Python. Its text comes back printable, in lines
 // where a field keeps them.
 func TestReply(t *testing.T) {
 	type report struct {

@@ -62,6 +62,7 @@ func TestCacheProgram(t *testing.T) {
 		"the other build":            {before: files("ptrace_scope_plugins-1", ""), left: []string{"ptrace_scope_plugins-1"}},
 		"a link":                     {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
 		"others' program":            {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
+		"the setuid bit":             {before: modes(0o755|os.ModeSetuid, "hardening.yama/ptrace_scope-"+theSum)},
 		"others' directory":          {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},
 		"a linked directory":         {before: links(".", "hardening.yama"), err: "cannot be trusted in its place"},
 		"a linked /var/cache":        {before: linkedCache, err: "cannot be trusted in its place: have it mounted there (mount --bind), or set hardening_yama_cache to false"},
@@ -90,7 +91,7 @@ func TestCacheProgram(t *testing.T) {
 				t.Errorf("kept %q, %v", content, err)
 			}
 			for _, name := range []string{file, filepath.Dir(file)} {
-				if info, err := os.Lstat(name); err != nil || info.Mode().Perm() != 0o755 || info.Mode()&os.ModeSymlink != 0 {
+				if info, err := os.Lstat(name); err != nil || info.Mode().Perm() != 0o755 || info.Mode()&(os.ModeSymlink|os.ModeSetuid) != 0 {
 					t.Errorf("%s: %v, %v", name, info.Mode(), err)
 				}
 			}

@@ -331,12 +331,15 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-// TestOthersAreShown: what a plugin logs is printable on a terminal and in the report, and cannot begin a line.
+// TestOthersAreShown: text from a plugin is printable on a terminal and in the report, and begins
+// no line of its own.
 func TestOthersAreShown(t *testing.T) {
 	var terminal bytes.Buffer
 	log, lines := New(Places{Root: t.TempDir(), Terminal: &terminal}, Config{ByHand: true, Lines: true})
-	log.Named("backend_plugin").Info("a\x1b[2J\xff\n[ERROR] failed", "k\u202e\n[INFO] k", "v\r", "lines", "one\x1b\n[INFO]  two\n")
-	want := `[INFO]  backend_plugin: a\x1b[2J\xff\n[ERROR] failed: k\u202e\n[INFO] k="v\r"` + "\n  lines=\n  | one\\x1b\n  | [INFO]  two\n  "
+	log.Named("backend_plugin").Info("a\x1b[2J\xff\n[ERROR] failed",
+		"k\u202e\n[INFO] k", "v\r", "lines", "one\x1b\n[INFO]  two\n")
+	want := `[INFO]  backend_plugin: a\x1b[2J\xff\n[ERROR] failed: k\u202e\n[INFO] k="v\r"` +
+		"\n  lines=\n  | one\\x1b\n  | [INFO]  two\n  "
 	if got := strings.Join(lines.All(), "|"); got != want {
 		t.Errorf("the report has\n%q\nwant\n%q", got, want)
 	}

@@ -42,7 +42,8 @@ func escape(text string, keepLines bool) string {
 	return string(append(escaped, text[done:]...))
 }
 
-// isShown reports whether a decoded character stays. U+FFFD of one byte is a byte that is not UTF-8.
+// isShown reports whether a decoded character stays. U+FFFD of one byte is a byte that is not
+// UTF-8.
 func isShown(r rune, size int, keepLines bool) bool {
 	switch {
 	case r == '\t':
@@ -60,8 +61,8 @@ func isShown(r rune, size int, keepLines bool) bool {
 const lineLimit = 8 << 10
 
 // All makes every string below value printable, keys of maps too, and returns value. Structs behind
-// pointers, slices and maps are changed in place. Strings are Lines and at most lineLimit long. Those
-// below a field with the tag lines:"keep" are Text, of any length.
+// pointers, slices and maps are changed in place. Strings are Lines and at most lineLimit long.
+// Those below a field with the tag lines:"keep" are Text, of any length.
 func All(value any) any {
 	show(reflect.ValueOf(&value).Elem(), false)
 	return value

@@ -16,22 +16,23 @@ import (
 	"unicode/utf8"
 )
 
-// TestText: each row is text that a terminal would obey, and what is shown in its place, of text in
-// lines and on one line.
+// TestText: each row is a text that a terminal would obey, with the text shown in its place, first
+// in lines and then on one line.
 func TestText(t *testing.T) {
 	fine := "plain ünï 日本 𝄞 \\ \\x1b \" ' \ufffd"
 	for text, want := range map[string]struct{ text, line string }{
-		"":                                  {},
-		fine:                                {fine, fine},
-		"\x1b[2J\x1b]0;t\a":                 {`\x1b[2J\x1b]0;t\a`, `\x1b[2J\x1b]0;t\a`},
-		"\x1b]8;;http://x\x1b\\y":           {`\x1b]8;;http://x\x1b\y`, `\x1b]8;;http://x\x1b\y`},
-		"a\r\nb\tc\n":                       {"a\\r\nb\tc\n", `a\r\nb` + "\t" + `c\n`},
-		"a\b\x00\x7f\v\f":                   {`a\b\x00\x7f\v\f`, `a\b\x00\x7f\v\f`},
-		"\u0085\u009b2J\u00a0\u00ad":        {`\u0085\u009b2J\u00a0\u00ad`, `\u0085\u009b2J\u00a0\u00ad`},
-		"\u202e\u2066\u200f\u061c\ufeff":    {`\u202e\u2066\u200f\u061c\ufeff`, `\u202e\u2066\u200f\u061c\ufeff`},
-		"\u2028\u2029":                      {`\u2028\u2029`, `\u2028\u2029`},
-		"\U000e0041\U0010ffff":              {`\U000e0041\U0010ffff`, `\U000e0041\U0010ffff`},
-		"\xff\xc0\xafé\xe2\x82\xed\xa0\x80": {`\xff\xc0\xafé\xe2\x82\xed\xa0\x80`, `\xff\xc0\xafé\xe2\x82\xed\xa0\x80`},
+		"":                               {},
+		fine:                             {fine, fine},
+		"\x1b[2J\x1b]0;t\a":              {`\x1b[2J\x1b]0;t\a`, `\x1b[2J\x1b]0;t\a`},
+		"\x1b]8;;http://x\x1b\\y":        {`\x1b]8;;http://x\x1b\y`, `\x1b]8;;http://x\x1b\y`},
+		"a\r\nb\tc\n":                    {"a\\r\nb\tc\n", `a\r\nb` + "\t" + `c\n`},
+		"a\b\x00\x7f\v\f":                {`a\b\x00\x7f\v\f`, `a\b\x00\x7f\v\f`},
+		"\u0085\u009b2J\u00a0\u00ad":     {`\u0085\u009b2J\u00a0\u00ad`, `\u0085\u009b2J\u00a0\u00ad`},
+		"\u202e\u2066\u200f\u061c\ufeff": {`\u202e\u2066\u200f\u061c\ufeff`, `\u202e\u2066\u200f\u061c\ufeff`},
+		"\u2028\u2029":                   {`\u2028\u2029`, `\u2028\u2029`},
+		"\U000e0041\U0010ffff":           {`\U000e0041\U0010ffff`, `\U000e0041\U0010ffff`},
+		"\xff\xc0\xafé":                  {`\xff\xc0\xafé`, `\xff\xc0\xafé`},
+		"\xe2\x82\xed\xa0\x80":           {`\xe2\x82\xed\xa0\x80`, `\xe2\x82\xed\xa0\x80`},
 	} {
 		if got := Text(text); got != want.text {
 			t.Errorf("%q in lines is %q, want %q", text, got, want.text)
@@ -56,11 +57,15 @@ func TestActionPluginAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	texts := [][]byte{nil, []byte("a\r\n\t\\b"), []byte("\u202e\u2066\ufffd\U000e0041\U0010ffff𝄞"), []byte("\xff\xc0\xaf\xe2\x82\xed\xa0\x80")}
+	texts := [][]byte{
+		nil, []byte("a\r\n\t\\b"), []byte("\u202e\u2066\ufffd\U000e0041\U0010ffff𝄞"),
+		[]byte("\xff\xc0\xaf\xe2\x82\xed\xa0\x80"),
+	}
 	for first := rune(0); first < 0x3000; first += 0x100 {
 		var text []byte
 		for r := first; r < first+0x100; r++ {
-			if r < 0x500 || unicode.In(r, unicode.C, unicode.Z) { // of the others, some are newer than some Pythons
+			// Of the others, some are newer than some Pythons.
+			if r < 0x500 || unicode.In(r, unicode.C, unicode.Z) {
 				text = utf8.AppendRune(text, r)
 			}
 		}
@@ -94,8 +99,8 @@ print(json.dumps([[program["printable"](text, lines=lines) for lines in (True, F
 	}
 }
 
-// FuzzText: whatever comes in, nothing comes out that is not printable but line breaks and tabs; what
-// was printable is the same; and what is shown once is shown the same again.
+// FuzzText: the only unprintable characters in shown text are line breaks and tabs. Printable text
+// stays the same. Text that was shown once is shown the same again.
 func FuzzText(f *testing.F) {
 	for _, text := range []string{"", "a", "\x1b[2J", "\u202e\n\t", "\xff", "\ufffd\xef\xbf", "é\u0085"} {
 		f.Add(text)
@@ -158,8 +163,9 @@ func TestAll(t *testing.T) {
 	report := &Everything{
 		Plain: evil, Named: evil, Pointer: &text, List: []string{evil, "fine"}, Structs: []Inner{{evil}},
 		Map: map[string][]string{evil: {evil}}, Any: []any{evil, 1, nil, map[string]any{evil: evil}},
-		Kept: evil, KeptBy: map[string]any{evil: []any{evil, json.Number("1.0")}}, KeptMap: map[string]string{evil: evil},
-		Number: 1, internal: evil, Inner: &Inner{evil},
+		Kept: evil, KeptBy: map[string]any{evil: []any{evil, json.Number("1.0")}},
+		KeptMap: map[string]string{evil: evil},
+		Number:  1, internal: evil, Inner: &Inner{evil},
 	}
 	All(report)
 	const line, lines = `\x1b\n\xff`, "\\x1b\n\\xff"
@@ -167,8 +173,9 @@ func TestAll(t *testing.T) {
 	want := &Everything{
 		Plain: line, Named: line, Pointer: &shown, List: []string{line, "fine"}, Structs: []Inner{{line}},
 		Map: map[string][]string{line: {line}}, Any: []any{line, 1, nil, map[string]any{line: line}},
-		Kept: lines, KeptBy: map[string]any{lines: []any{lines, json.Number("1.0")}}, KeptMap: map[string]string{lines: lines},
-		Number: 1, internal: evil, Inner: &Inner{line},
+		Kept: lines, KeptBy: map[string]any{lines: []any{lines, json.Number("1.0")}},
+		KeptMap: map[string]string{lines: lines},
+		Number:  1, internal: evil, Inner: &Inner{line},
 	}
 	if !reflect.DeepEqual(report, want) {
 		t.Errorf("got %+v\nwant %+v", report, want)
@@ -181,7 +188,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestAllIsBounded: a text of megabytes does not come into a message. A difference is shown as it is.
+// TestAllIsBounded: a text of megabytes is cut in a message, and stays whole in a diff.
 func TestAllIsBounded(t *testing.T) {
 	long := strings.Repeat("ü", 1<<20)
 	report := All(&Everything{Plain: long, Kept: long}).(*Everything)
