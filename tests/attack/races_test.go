@@ -247,7 +247,7 @@ func TestSwappedCache(t *testing.T) {
 	before := sandbox.PictureOf(h.Upper + "/srv")
 	race(t, func() string {
 		_ = os.Remove(h.Path(kept + "/ptrace_scope-" + checksum))
-		o := h.Run(restricted("_hardening_yama_keep", checksum))
+		o := h.Run(restricted("_hardening_yama_cache_as", checksum))
 		if how := wrong(o); how != "" {
 			return how
 		}
