@@ -10,7 +10,6 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -91,23 +90,24 @@ func (b bed) names(message, name string) bool {
 	return false
 }
 
-// aliases returns the other names of a file of the good tree, through the links of the tree.
+// aliases returns other names for a file of the good tree: those through the links that the program
+// reads, and for a journal of SQLite the name of the database.
 func (b bed) aliases(name string) []string {
-	var names []string
-	_ = filepath.WalkDir(b.tree, func(file string, entry os.DirEntry, err error) error {
-		if err != nil || entry.Type()&os.ModeSymlink == 0 {
-			return err
+	names := []string{strings.TrimSuffix(name, "-wal")}
+	for _, traced := range b.traced {
+		for link := range traced {
+			target, err := os.Readlink(b.find(link))
+			if err != nil {
+				continue
+			}
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(link), target)
+			}
+			if rest, below := strings.CutPrefix(name, target); below && (rest == "" || rest[0] == '/') {
+				names = append(names, link+rest)
+			}
 		}
-		inside := strings.TrimPrefix(file, b.tree)
-		target, err := os.Readlink(file)
-		if !path.IsAbs(target) {
-			target = path.Join(path.Dir(inside), target)
-		}
-		if rest, below := strings.CutPrefix(name, target); below && (rest == "" || rest[0] == '/') {
-			names = append(names, inside+rest)
-		}
-		return err
-	})
+	}
 	return names
 }
 

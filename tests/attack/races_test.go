@@ -201,7 +201,7 @@ func TestSwappedDirectory(t *testing.T) {
 			"dpkg's directory is another's, and its database a link", "apt",
 			"/var/lib/dpkg", "/status", "/outside/var/lib/dpkg/status",
 		},
-		{"/usr/lib is another's, and os-release a link", "apt", "/usr/lib", "/os-release", "/etc/shadow"},
+		{"/usr/lib is another's, and os-release a link", "apt", "/usr/lib", "/os-release", "/dev/zero"},
 		{
 			"rpm's directory is another's, and its database a link", "dnf5",
 			"/var/lib/rpm", "/rpmdb.sqlite", "/outside/var/lib/rpm/rpmdb.sqlite",
@@ -247,7 +247,7 @@ func TestSwappedCache(t *testing.T) {
 	before := sandbox.PictureOf(h.Upper + "/srv")
 	race(t, func() string {
 		_ = os.Remove(h.Path(kept + "/ptrace_scope-" + checksum))
-		o := h.Run(restricted("_hardening_yama_keep", checksum))
+		o := h.Run(restricted("_hardening_yama_cache_as", checksum))
 		if how := wrong(o); how != "" {
 			return how
 		}

@@ -112,7 +112,7 @@ func TestOthersCache(t *testing.T) {
 			h := sandbox.NewHost(t, nil, layer)
 			must(t, os.MkdirAll(h.Path(name), 0o755))
 			own(t, h, name)
-			o := h.Run(restricted("_hardening_yama_keep", checksum))
+			o := h.Run(restricted("_hardening_yama_cache_as", checksum))
 			if how := wrong(o); how != "" || o.Failed() {
 				t.Fatal(how, o.Stdout)
 			}

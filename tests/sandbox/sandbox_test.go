@@ -105,6 +105,7 @@ func TestPathsIn(t *testing.T) {
 	const output = `7 openat(AT_FDCWD</>, "etc/os-release", O_RDONLY|O_CLOEXEC) = 3</etc/os-release>
 7 newfstatat(5</img/etc>, "sysctl.d", {st_mode=S_IFDIR|0755}, AT_SYMLINK_NOFOLLOW) = 0
 8 openat2(5</img/etc>, "ufw", {flags=O_RDONLY}, 24 <unfinished ...>
+7 fgetxattr(6</img/etc/ufw>, "security.selinux", 0xc0, 256) = -1 ENODATA (No data available)
 7 write(1</sandbox/out>, "/no/path", 8) = 8
 8 <... openat2 resumed>) = 6</img/etc/ufw>
 7 mount("/dev/x", "/img/mnt", "tmpfs", 0, "mode=0700") = 0

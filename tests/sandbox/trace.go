@@ -52,7 +52,7 @@ var (
 // texts are calls whose texts are not paths.
 var texts = []string{
 	"read", "write", "pread64", "pwrite64", "readv", "writev", "sendto", "recvfrom", "sendmsg", "recvmsg", "execve",
-	"getdents64",
+	"getdents64", "fgetxattr", "fsetxattr", "fremovexattr",
 }
 
 // pathsIn returns the paths in the output of strace.
