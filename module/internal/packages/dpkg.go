@@ -228,7 +228,7 @@ func (m *Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, 
 		return false, err
 	}
 	if r.Stderr != "" {
-		return false, errors.New("cannot find out whether " + file + " was changed (dpkg reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and .md5sums): " + r.LastLines())
+		return false, errors.New("cannot find out whether " + file + " was changed (dpkg reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and " + m.under("/var/lib/dpkg/info/"+owner) + ".md5sums): " + r.LastLines())
 	}
 	return readUnchanged(r, file)
 }

@@ -92,7 +92,7 @@ func (m *Manager) ofDatabase(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w (database: %s, configuration: %s)", err, m.dbFile, m.under(rpmMacros))
+	return fmt.Errorf("%w (database: %s, %s%s, configuration: %s)", err, m.dbFile, m.dbFile, walSuffix, m.under(rpmMacros))
 }
 
 // isa returns the suffix of a capability for one architecture, see %{?_isa} in rpm's macros.
