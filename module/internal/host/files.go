@@ -19,6 +19,8 @@ import (
 const (
 	// fileLimit bounds a drop-in; real ones have some kilobytes.
 	fileLimit = 4 << 20
+	// volumeLimit bounds all drop-ins together.
+	volumeLimit = 2 * fileLimit
 	// factLimit bounds what the kernel, systemd and a distribution say of themselves.
 	factLimit = 1 << 20
 )
@@ -34,7 +36,7 @@ func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 // it are of the same file.
 func (h *Host) SysctlTree() (sysctld.Tree, error) {
 	h.findLoaders()
-	h.found, h.listed, h.unread = map[string]tree.File{}, map[string][]string{}, nil
+	h.found, h.listed, h.unread, h.volume = map[string]tree.File{}, map[string][]string{}, nil, 0
 	var commandLine tree.File
 	var err error
 	if !h.image { // its next boot has another one
@@ -113,8 +115,15 @@ func (h *Host) withSysctlFile(files sysctld.Tree, name, place string, info tree.
 		}
 	}
 	f, err := h.tree.Read(place, markedLimit)
-	if err == nil && len(f.Content)-sysctld.Marks(f.Content) > fileLimit {
-		err = fmt.Errorf("read %s: it has more than %d bytes, which no drop-in needs", h.tree.At(name), fileLimit)
+	if err == nil {
+		size := len(f.Content) - sysctld.Marks(f.Content)
+		switch h.volume += size; {
+		case size > fileLimit:
+			err = fmt.Errorf("read %s: it has more than %d bytes, which no drop-in needs", h.tree.At(name), fileLimit)
+		case h.volume > volumeLimit:
+			err = fmt.Errorf("read %s: with it the drop-ins have more than %d bytes together, which no host needs",
+				h.tree.At(name), volumeLimit)
+		}
 	}
 	var irregular *tree.NotRegular
 	switch {

@@ -47,6 +47,8 @@ type Host struct {
 	// found are the files that name the key, by the names that loaders have for them, and listed the names in directories.
 	found  map[string]tree.File
 	listed map[string][]string
+	// volume is how many bytes of drop-ins were read.
+	volume int
 	// made are the directories that this run made, and copied the files of which it made the copy.
 	made, copied []string
 }

@@ -5,6 +5,7 @@ package packages
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -127,7 +128,9 @@ func readAPKInstalled(content string, files map[string]bool, hand func(owner, fi
 		for _, file := range owned {
 			hand(p.name, file)
 		}
-		all = append(all, p)
+		if all = append(all, p); len(all) > packagesLimit {
+			return nil, fmt.Errorf("read apk's database (/lib/apk/db/installed): it names more than %d packages", packagesLimit)
+		}
 	}
 	if all == nil {
 		return nil, errors.New("read apk's database: it names no installed package")

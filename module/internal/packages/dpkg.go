@@ -35,6 +35,9 @@ var dpkgDatabase = database{
 	},
 }
 
+// packagesLimit bounds how many packages a database has; Debian has some 70,000 in all.
+const packagesLimit = 200_000
+
 // paragraph is what the status file says about an installed package.
 type paragraph struct {
 	name, version string
@@ -77,6 +80,9 @@ func readStatus(content string) ([]paragraph, error) {
 		}
 		if state != "not-installed" && state != "config-files" {
 			all = append(all, p)
+		}
+		if len(all) > packagesLimit {
+			return nil, fmt.Errorf("read %s: it names more than %d packages", dpkgStatus, packagesLimit)
 		}
 	}
 	if all == nil {

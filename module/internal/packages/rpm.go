@@ -69,6 +69,9 @@ func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string]str
 		}
 		r.Stdout, _, _ = strings.Cut(r.Stdout, "\n") // the first of them will do
 		one, err := readOwners(r, []string{file})
+		if errors.Is(err, errOwners) {
+			err = fmt.Errorf("cannot find the package that owns %s: %s", file, r.LastLines())
+		}
 		if err != nil {
 			return nil, m.ofDatabase(err)
 		}
