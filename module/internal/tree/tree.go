@@ -134,7 +134,7 @@ func (t *Tree) walk(name string, follow bool, look func(int, string) error) (w *
 	if look != nil {
 		err = look(t.root, "/")
 	}
-	todo := strings.Split(name, "/")
+	todo := partsOf(name)
 	for links := 0; err == nil && len(todo) > 0; {
 		part := todo[0]
 		todo = todo[1:]
@@ -176,13 +176,33 @@ func (t *Tree) walk(name string, follow bool, look func(int, string) error) (w *
 		if path.IsAbs(target) {
 			w.restart()
 		}
-		todo = append(strings.Split(target, "/"), todo...)
+		todo = append(partsOf(target), todo...)
 	}
 	if err != nil {
 		w.restart()
 		return nil, "", err
 	}
 	return w, ".", nil
+}
+
+// partsOf returns the parts of a path that lead anywhere, and an empty one at the end where that must be a directory. A link
+// can have two thousand that do not.
+func partsOf(name string) []string {
+	var parts []string
+	start := 0
+	for i := range len(name) + 1 {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		part := name[start:i]
+		if start = i + 1; part != "" && part != "." || i == len(name) {
+			if part == "." {
+				part = ""
+			}
+			parts = append(parts, part)
+		}
+	}
+	return parts
 }
 
 // Resolve returns where a file lies once links are followed, as the tree has it.
