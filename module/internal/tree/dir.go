@@ -401,5 +401,5 @@ func (d *Dir) NoExec() (bool, error) { return d.mounted(unix.ST_NOEXEC) }
 func (d *Dir) mounted(flag uint64) (bool, error) {
 	var mount unix.Statfs_t
 	_, err := again(func() (int, error) { return 0, unix.Fstatfs(d.fd, &mount) })
-	return uint64(mount.Flags)&flag != 0, d.failed("statfs", "", err)
+	return uint64(mount.Flags)&flag != 0, d.failed("statfs", "", err) // #nosec G115 -- they are bits
 }
