@@ -178,5 +178,6 @@ func others(d *tree.Dir, names []string, ours string) (stay []string) {
 // intact tells whether the file is there as it should be.
 func intact(d *tree.Dir, name string, program []byte) bool {
 	f, err := d.Read(name, programLimit)
-	return err == nil && f.Info.Mode&0o7777 == 0o755 && f.Info.OthersCanWrite() == "" && string(f.Content) == string(program)
+	return err == nil && f.Info.Mode&0o7777 == 0o755 && f.Info.OthersCanWrite() == "" &&
+		string(f.Content) == string(program)
 }
