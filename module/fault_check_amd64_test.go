@@ -235,7 +235,9 @@ func (c *course) untrue(r answered, now files) (found violations) {
 	cleaned := false
 	for name := range c.start {
 		if _, there := now[name]; c.leftover(name) {
-			if _, ok := listed[name]; !ok && !there {
+			_, ok := listed[name]
+			_, renamed := listed[strings.Replace(name, "/pending-", "/", 1)] // the name that it was to have
+			if !ok && !renamed && !there {
 				found.add(told, "what took effect is not listed: %s is gone", name)
 			} else if ok {
 				cleaned = true

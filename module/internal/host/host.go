@@ -439,7 +439,7 @@ func (h *Host) do(ctx context.Context, a ptrace.Action) error {
 	case ptrace.File:
 		return h.replaceFile(a.Object, a.Before, a.After)
 	case ptrace.Litter:
-		return h.clear(a.Object, a.After)
+		return h.clear(*a.Before, a.After)
 	case ptrace.Mask:
 		return h.setMask(a.Object, a.After != nil)
 	case ptrace.Comment:

@@ -168,7 +168,7 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 	for _, leftover := range o.Leftovers {
 		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "a run that was killed left it"}
 		if leftover.Becomes != "" {
-			a.After = text(leftover.Becomes)
+			a.Object, a.After = leftover.Becomes, text(leftover.Becomes)
 		}
 		p.add(a)
 	}
