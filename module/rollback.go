@@ -57,7 +57,7 @@ func (r *Report) takeBack(ctx context.Context, m machine) error {
 	var litter []ptrace.Action
 	for len(r.standing) > 0 {
 		last := r.standing[len(r.standing)-1]
-		if last.Kind == ptrace.Litter {
+		if last.Kind == ptrace.Litter && last.After == nil {
 			litter = append(litter, last)
 		} else if err := r.putBack(ctx, m, last.Inverse()); err != nil {
 			objects := make([]string, 0, len(r.standing))
