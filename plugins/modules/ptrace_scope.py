@@ -375,7 +375,9 @@ drop_in:
       type: str
       sample: created
 settings:
-  description: Every line that sets the key, and whether it takes effect. In check mode this is a prediction.
+  description:
+    - Every line that sets the key, and whether it takes effect. In check mode this is a prediction.
+    - The list has at most 100 lines. The lines that take effect are always in it. A warning counts the other lines.
   returned: when the host could be observed
   type: list
   elements: dict
@@ -418,6 +420,7 @@ actions:
   description:
     - The changes, in the order they were made. In check mode these are the changes that the module would make.
     - After a failure the list still has the changes that were undone. RV(rolled_back) has them, too.
+    - The list has at most 100 edited, masked or removed files. A warning counts the other files.
   returned: when the host could be observed
   type: list
   elements: dict
@@ -483,7 +486,9 @@ stricter_kept:
   type: bool
   sample: false
 diff:
-  description: The changed files, masks, packages and running value, as text before and after.
+  description:
+    - The changed files, masks, packages and running value, as text before and after.
+    - For a large file only the first changed lines are shown, after a line that begins with C(# shortened). If many files change, the last element counts the other files.
   returned: in diff mode
   type: list
   elements: dict

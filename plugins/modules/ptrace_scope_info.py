@@ -153,7 +153,9 @@ persistent:
       type: str
       sample: /etc/sysctl.d/10-ptrace.conf:1
 settings:
-  description: Every line that sets the key, and whether it takes effect.
+  description:
+    - Every line that sets the key, and whether it takes effect.
+    - The list has at most 100 lines. The lines that take effect are always in it. A warning counts the other lines.
   returned: when the host could be observed
   type: list
   elements: dict

@@ -11,32 +11,39 @@ import (
 )
 
 const (
-	// times is how much more is tried: something linear takes that much longer, something quadratic the square of it.
-	times = 4
-	// most is the factor from which the time grows too fast.
-	most = 12
-	// rounds is how often it is tried: a busy machine may slow down any of them.
-	rounds = 12
+	// times is how much more is tried: something linear takes that much longer, something quadratic
+	// the square of it.
+	times = 16
+	// most is the factor from which the time grows too fast. A larger input also misses more of the
+	// processor's caches.
+	most = 80
+	// rounds is how often it is tried: a busy machine may slow down any of them. What takes longer
+	// than enough is not tried again.
+	rounds = 8
+	enough = 3 * time.Second
 	// short is too short a time to be compared, on any machine.
-	short = 2 * time.Millisecond
+	short = time.Millisecond / 2
 )
 
 // Linear fails where a quadratic step is in what prepare returns for an input of a size.
 func Linear(t *testing.T, size int, prepare func(size int) func()) {
 	t.Helper()
-	less, more := prepare(size), prepare(times*size)
-	var one, four time.Duration
+	less, more := prepare(size/times), prepare(size)
+	var few, many time.Duration
 	for range rounds {
-		one, four = quicker(one, less), quicker(four, more)
-		if four < max(one, short)*most {
+		if many > enough {
+			break
+		}
+		few, many = quicker(few, less), quicker(many, more)
+		if many < max(few, short)*most {
 			return
 		}
 	}
-	t.Errorf("%d take %s, and %d take %s", size, one, times*size, four)
+	t.Errorf("%d take %s, and %d take %s", size/times, few, size, many)
 }
 
-// quicker returns the shorter of a time, if there is one, and the time that something takes of a processor, in which others that
-// are busy do not count.
+// quicker returns the shorter of a known time, if there is one, and the processor time of a
+// function. Other busy processes do not count in it.
 func quicker(known time.Duration, do func()) time.Duration {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -35,28 +35,28 @@ func TestReadersAreLinear(t *testing.T) {
 		size int
 		read func(n int)
 	}{
-		"apt": {4000, func(n int) { _, _ = readAPT(process.Result{Stdout: numbered(n, "Inst p%d (1 x)\n")}) }},
-		"zypper": {4000, func(n int) {
+		"apt": {64_000, func(n int) { _, _ = readAPT(process.Result{Stdout: numbered(n, "Inst p%d (1 x)\n")}) }},
+		"zypper": {64_000, func(n int) {
 			_, _ = readZypper(process.Result{Stdout: "<install-summary>" + numbered(n, `<solvable type="package" name="p%d"/>`) + "</install-summary>"})
 		}},
-		"zypper's words": {4000, func(n int) { _ = textOf(numbered(n, "<description>x%d</description>")) }},
-		"apk":            {4000, func(n int) { _, _ = readAPK(process.Result{Stdout: numbered(n, "(%d/9) Installing p%d (1)\n")}) }},
-		"the last lines": {20_000, func(n int) { _ = process.Result{Stdout: numbered(n, "%d\n")}.LastLines() }},
-		"pacman owns": {1000, func(n int) {
+		"zypper's words": {64_000, func(n int) { _ = textOf(numbered(n, "<description>x%d</description>")) }},
+		"apk":            {64_000, func(n int) { _, _ = readAPK(process.Result{Stdout: numbered(n, "(%d/9) Installing p%d (1)\n")}) }},
+		"the last lines": {80_000, func(n int) { _ = process.Result{Stdout: numbered(n, "%d\n")}.LastLines() }},
+		"pacman owns": {4000, func(n int) {
 			_, _ = readOwns(process.Result{Stdout: numbered(n, "/etc/sysctl.d/%d.conf is owned by p%d 1-1\n")}, itself, files(n))
 		}},
-		"pacman owns nothing": {1000, func(n int) {
+		"pacman owns nothing": {4000, func(n int) {
 			_, _ = readOwns(process.Result{Stdout: numbered(n, "error: No package owns /etc/sysctl.d/%d.conf\n")}, itself, files(n))
 		}},
-		"dpkg owns": {2000, func(n int) {
+		"dpkg owns": {8000, func(n int) {
 			_ = readSearch(process.Result{Stdout: numbered(n, "p%d: /etc/sysctl.d/%d.conf\n")}, files(n), map[string]string{})
 		}},
-		"rpm owns": {2000, func(n int) { _, _ = readOwners(process.Result{Stdout: numbered(n, "p%d\n")}, files(n)) }},
-		"rpm's requirers": {4000, func(n int) {
+		"rpm owns": {8000, func(n int) { _, _ = readOwners(process.Result{Stdout: numbered(n, "p%d\n")}, files(n)) }},
+		"rpm's requirers": {64_000, func(n int) {
 			var found requirers
 			_, _ = readRequirers(process.Result{Stdout: numbered(n, "N\tp%d\nR\tgdb\nP\tc%d\n")}, map[string]string{"gdb": "gdb"}, &found)
 		}},
-		"apk's database": {2000, func(n int) {
+		"apk's database": {8000, func(n int) {
 			content := numbered(n, "P:p%d\nV:1\nD:p1 so:x\nF:etc/sysctl.d\nR:%d.conf\n\n")
 			owned := map[string]bool{}
 			for _, file := range files(n) {
@@ -64,7 +64,7 @@ func TestReadersAreLinear(t *testing.T) {
 			}
 			_, _ = readAPKInstalled(content, owned, func(string, string) {})
 		}},
-		"what is installed": {2000, func(n int) {
+		"what is installed": {8000, func(n int) {
 			all, _ := readStatus(numbered(n, "Package: p%d\nStatus: install ok installed\nVersion: 1\n\n"))
 			installedOf(all, strings.Fields(numbered(n, "p%d ")))
 		}},
@@ -88,10 +88,10 @@ func TestRequirersAreLinear(t *testing.T) {
 		size    int
 		depends func(n int) func(int) string
 	}{
-		"a chain":         {4000, func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i-1) } }},
-		"a star":          {4000, func(int) func(int) string { return func(int) string { return "p0" } }},
-		"a star of stars": {4000, func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i/100) } }},
-		"twenty each": {1000, func(n int) func(int) string {
+		"a chain":         {16_000, func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i-1) } }},
+		"a star":          {16_000, func(int) func(int) string { return func(int) string { return "p0" } }},
+		"a star of stars": {16_000, func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i/100) } }},
+		"twenty each": {4000, func(n int) func(int) string {
 			return func(i int) (text string) {
 				for j := range 20 {
 					text += fmt.Sprintf("p%d, ", (i*7+j*n/20)%n)

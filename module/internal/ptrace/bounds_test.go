@@ -43,6 +43,10 @@ func values(path string, values ...int) func(*Observed) {
 // other.
 func TestManyWinners(t *testing.T) {
 	const late, early = "/etc/sysctl.d/zzz.conf", "/etc/sysctl.d/a.conf"
+	many, allOfThem := make([]int, 1000), make([]int, 1000)
+	for i := range many {
+		many[i], allOfThem[i] = 1+i%2, 1+i
+	}
 	for name, c := range map[string]struct {
 		values []int
 		want   []int
@@ -52,6 +56,7 @@ func TestManyWinners(t *testing.T) {
 		"two":                                 {[]int{1, 0, 2, 1}, []int{3, 4}},
 		"more than are looked for one by one": {[]int{1, 0, 2, 1, 2, 1, 2, 1, 2}, []int{3, 4, 5, 6, 7, 8, 9}},
 		"all":                                 {[]int{1, 2, 1, 2, 1, 2, 1, 1, 1, 1}, []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+		"a thousand":                          {many, allOfThem},
 		"refused ones among them, after which nothing would be set": {[]int{1, 0, 2, 9, 1, 9, 2, 1, 2, 1}, []int{3, 4, 5, 6, 7, 8, 9, 10}},
 		"3 is left by no later line":                                {[]int{3, 0, 3, 0, 3, 0, 3, 0, 3, 0}, []int{1, 3, 5, 7, 9}},
 	} {
@@ -95,13 +100,13 @@ func TestPlansAreLinear(t *testing.T) {
 		size  int
 		facts func(n int) func(*Observed)
 	}{
-		"lines below":            {2000, func(n int) func(*Observed) { return file(late, lines(n, zero)) }},
-		"lines above":            {2000, func(n int) func(*Observed) { return file(late, lines(n, two)) }},
-		"other values each time": {2000, func(n int) func(*Observed) { return file(late, lines(n, one+two+"kernel.yama.p* = 3\n")) }},
-		"lines of sysctl.conf":   {2000, func(n int) func(*Observed) { return file(sysctld.Conf, lines(n, two)) }},
-		"local files":            {500, func(n int) func(*Observed) { return files(n, "/etc/sysctl.d/zzz%d.conf", zero+two) }},
-		"files of distributions": {300, func(n int) func(*Observed) { return files(n, "/usr/lib/sysctl.d/zzz%d.conf", two) }},
-		"sealed files": {500, func(n int) func(*Observed) {
+		"lines below":            {8000, func(n int) func(*Observed) { return file(late, lines(n, zero)) }},
+		"lines above":            {8000, func(n int) func(*Observed) { return file(late, lines(n, two)) }},
+		"other values each time": {8000, func(n int) func(*Observed) { return file(late, lines(n, one+two+"kernel.yama.p* = 3\n")) }},
+		"lines of sysctl.conf":   {8000, func(n int) func(*Observed) { return file(sysctld.Conf, lines(n, two)) }},
+		"local files":            {2000, func(n int) func(*Observed) { return files(n, "/etc/sysctl.d/zzz%d.conf", zero+two) }},
+		"files of distributions": {1200, func(n int) func(*Observed) { return files(n, "/usr/lib/sysctl.d/zzz%d.conf", two) }},
+		"sealed files": {2000, func(n int) func(*Observed) {
 			return func(o *Observed) {
 				files(n, "/etc/sysctl.d/10%d.conf", zero)(o)
 				for path, other := range o.Others {
@@ -110,7 +115,7 @@ func TestPlansAreLinear(t *testing.T) {
 				}
 			}
 		}},
-		"masks of ours": {500, func(n int) func(*Observed) {
+		"masks of ours": {2000, func(n int) func(*Observed) {
 			return func(o *Observed) {
 				masks := make([]string, 0, n)
 				var all []sysctld.File
@@ -209,7 +214,7 @@ func TestWhyIsBounded(t *testing.T) {
 	if why := chain.Why(Debugger{Name: "p0"}); len(why) > 1000 || !strings.HasSuffix(why, "(required by p30 (required by 1 more)"+strings.Repeat(")", 29)) {
 		t.Errorf("got %s", why)
 	}
-	growth.Linear(t, 5000, func(n int) func() {
+	growth.Linear(t, 20_000, func(n int) func() {
 		e := clique(n)
 		return func() { e.Why(Debugger{Name: "gdb"}) }
 	})
