@@ -50,7 +50,8 @@ type Host struct {
 	// volume is how many bytes of drop-ins were read.
 	volume int
 	// made are the directories that this run made, and copied the files of which it made the copy.
-	made, copied []string
+	made   []string
+	copied map[string]bool
 }
 
 // PackageManager is what a host needs of its package manager, and of the database of installed packages: a *driver.Driver. A
@@ -370,6 +371,7 @@ func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
 // nobody changed them. Most hosts have none, and then nobody is asked.
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
 	targets := map[string]string{}
+	known := map[string]bool{}
 	var files []string
 	for _, f := range tree {
 		if !f.Names() || isOwn(f.Path) || f.Path == sysctld.CommandLine {
@@ -383,7 +385,8 @@ func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]stri
 		}
 		target := h.found[f.Path].Path
 		targets[f.Path] = target
-		if !slices.Contains(files, target) {
+		if !known[target] {
+			known[target] = true
 			files = append(files, target)
 		}
 	}

@@ -92,11 +92,11 @@ func (h *Host) editFile(name, before, after string) error {
 	if err != nil {
 		return err
 	}
-	if i := slices.Index(h.copied, name); i >= 0 {
+	if h.copied[name] {
 		if err := dir.Put(base, []byte(after), attributes); err != nil {
 			return withRemedy(err)
 		}
-		h.copied = slices.Delete(h.copied, i, i+1)
+		delete(h.copied, name)
 		if err := h.dropCopy(name); err != nil {
 			return &tree.TookEffect{Cause: err}
 		}
@@ -134,7 +134,10 @@ func (h *Host) editWithCopy(dir *tree.Dir, name, before, after string, attribute
 	case earlier:
 		return err
 	}
-	h.copied = append(h.copied, name)
+	if h.copied == nil {
+		h.copied = map[string]bool{}
+	}
+	h.copied[name] = true
 	if problem := kept.Rename(pending, final); err == nil && problem != nil {
 		err = &tree.TookEffect{Cause: problem} // the edit is in place, its copy still pending
 	}

@@ -18,6 +18,10 @@ import (
 // others returns the files of others that name the key, with what was read of them, and finds out whether one may edit them.
 func (h *Host) others(o ptrace.Observed, c copies) (map[string]ptrace.OtherFile, error) {
 	found := map[string]ptrace.OtherFile{}
+	edited := map[string]bool{}
+	for _, name := range c.finished {
+		edited[name] = true
+	}
 	for _, f := range o.Tree {
 		read, names := h.found[f.Path]
 		if !names || isOwn(f.Path) {
@@ -29,7 +33,7 @@ func (h *Host) others(o ptrace.Observed, c copies) (map[string]ptrace.OtherFile,
 		}
 		found[f.Path] = ptrace.OtherFile{
 			Content: string(read.Content), Target: read.Path, NotEditable: why,
-			Original: originalOf(read.Path), Edited: slices.Contains(c.finished, read.Path),
+			Original: originalOf(read.Path), Edited: edited[read.Path],
 		}
 	}
 	return found, nil

@@ -72,14 +72,26 @@ func planLayers(root string, needed []string, mounts []mount) []layer {
 		return slices.Contains(trees, target) ||
 			slices.ContainsFunc(needed, func(file string) bool { return strings.HasPrefix(filepath.Join(root, file), target+"/") })
 	}
-	targets := slices.Clone(trees)
+	targets, known := slices.Clone(trees), map[string]bool{}
+	for _, tree := range trees {
+		known[tree] = true
+	}
 	for _, m := range mounts {
 		below := slices.ContainsFunc(trees, func(tree string) bool { return strings.HasPrefix(m.point, tree+"/") })
-		if below && (required(m.point) || !skippedKind(m.kind)) && !slices.Contains(targets, m.point) {
+		if below && (required(m.point) || !skippedKind(m.kind)) && !known[m.point] {
+			known[m.point] = true
 			targets = append(targets, m.point)
 		}
 	}
 	slices.Sort(targets) // the outer ones first
+	nested := map[string]bool{}
+	for _, target := range targets {
+		for dir := filepath.Dir(target); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+			if known[dir] {
+				nested[dir], nested[target] = true, true
+			}
+		}
+	}
 	layers := make([]layer, 0, len(targets))
 	for _, target := range targets {
 		layers = append(layers, layer{
@@ -87,9 +99,7 @@ func planLayers(root string, needed []string, mounts []mount) []layer {
 			tree:     slices.Contains(trees, target),
 			required: required(target),
 			writable: slices.Contains(written, target),
-			nested: slices.ContainsFunc(targets, func(other string) bool {
-				return strings.HasPrefix(other, target+"/") || strings.HasPrefix(target, other+"/")
-			}),
+			nested:   nested[target],
 		})
 	}
 	return layers
