@@ -488,7 +488,8 @@ stricter_kept:
 diff:
   description:
     - The changed files, masks, packages and running value, as text before and after.
-    - For a large file only the first changed lines are shown, after a line that begins with C(# shortened). If many files change, the last element counts the other files.
+    - For a large file only the first changed lines are shown, after a line that begins with C(# shortened).
+    - If many files change, the last element counts the other files.
   returned: in diff mode
   type: list
   elements: dict
