@@ -91,7 +91,7 @@ func TestLogOfARun(t *testing.T) {
 			t.Errorf("no field for %s", action["because"])
 		}
 	}
-	want := `6 done changed=true state=restricted scope=1 because="state is restricted, and restricted_scope is 1" ` +
+	want := `6 done changed=true state=restricted scope=1 because="state=restricted, restricted_scope=1" ` +
 		`runtime_before=0 runtime_after=1 boot_before=0 boot_after=1 verified=true`
 	if last := lines[len(lines)-1]; last != want {
 		t.Errorf("the end is\n%s, not\n%s", last, want)

@@ -264,7 +264,7 @@ func decide(ctx context.Context, m machine, d ptrace.Desired, o *ptrace.Observed
 func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Action, o *ptrace.Observed, report *Report) error {
 	for _, a := range actions {
 		if err := ctx.Err(); err != nil {
-			return errors.New("the run was asked to stop")
+			return errors.New("a signal asked the run to stop")
 		}
 		logAction(hclog.FromContext(ctx), "", a)
 		err := m.Do(ctx, a)
@@ -276,7 +276,7 @@ func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Ac
 		switch {
 		case err == nil:
 		case done && a.Kind == ptrace.Package:
-			report.Warnings = append(report.Warnings, fmt.Sprintf("%s %s: it is done, but %v", a.Verb(), a.Object, err))
+			report.Warnings = append(report.Warnings, fmt.Sprintf("%s %s took effect, but: %v", a.Verb(), a.Object, err))
 		case a.Kind == ptrace.Package && d.Packages == ptrace.PackagesAuto && ctx.Err() == nil:
 			o.Enabler.Failed(a, err)
 			report.failures = append(report.failures, fmt.Sprintf("%s %s: %v", a.Verb(), a.Object, err))

@@ -247,7 +247,7 @@ func TestPackageManagerFails(t *testing.T) {
 	}
 	report := f.ask(t, `{"state":"permissive"}`)
 	if report["failed"] == true || encode(report["warnings"]) !=
-		`["a drop-in sets 0, since the enabler is not to be had: dnf5 install: exit code 1: no space left"]` {
+		`["cannot install yama-ptrace-enable (dnf5 install: exit code 1: no space left): a drop-in sets 0 instead"]` {
 		t.Errorf("auto does not fall back with a warning: %v, %v", report["msg"], report["warnings"])
 	}
 	if !slices.Contains(f.did, "write "+ptrace.DropIn) {
@@ -308,7 +308,7 @@ func TestEachEnablerIsAskedFor(t *testing.T) {
 		if got := encode(report["packages"].(map[string]any)["removed"]); got != `["yama-ptrace-enable"]` || !slices.Contains(f.did, "mask "+enablerMask) {
 			t.Errorf("%s removed %s, and did %v", state, got, f.did)
 		}
-		if want := `["old-enabler stays and is masked: removing old-enabler would also remove elfutils-libs"]`; encode(report["warnings"]) != want {
+		if want := `["old-enabler stays installed and its drop-in is masked: removing old-enabler would also remove elfutils-libs"]`; encode(report["warnings"]) != want {
 			t.Errorf("%s warns %s, want %s", state, encode(report["warnings"]), want)
 		}
 	}
@@ -388,7 +388,7 @@ func TestOneRunAtATime(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	var out bytes.Buffer
 	run(ctx, []string{"", `{"state":"restricted"}`}, world{open: f.open, listen: stop, logs: logs.Places{Root: f.root}}, &out)
-	if !strings.Contains(out.String(), "the run was asked to stop while another had /run/hardening.yama.lock") {
+	if !strings.Contains(out.String(), "a signal asked the run to stop while another had /run/hardening.yama.lock") {
 		t.Errorf("asked to stop: %s", out.String())
 	}
 	release()

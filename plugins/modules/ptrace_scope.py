@@ -250,7 +250,7 @@ msg:
   description: The outcome in one sentence.
   returned: always
   type: str
-  sample: "restricted: kernel.yama.ptrace_scope is 1 now, the next boot sets 1 (2 changes): state is restricted, and restricted_scope is 1"
+  sample: "restricted: kernel.yama.ptrace_scope is 1 now, the next boot sets 1 (2 changes): state=restricted, restricted_scope=1"
 state:
   description: The requested state.
   returned: when the arguments are valid
@@ -268,7 +268,7 @@ decision:
     because:
       description: The reason, with the evidence.
       type: str
-      sample: state is restricted, and restricted_scope is 1
+      sample: state=restricted, restricted_scope=1
 runtime:
   description: The value in the running kernel. V(null) without Yama. In check mode RV(runtime.after) is a prediction.
   returned: when the host could be observed
@@ -436,7 +436,7 @@ actions:
     because:
       description: The reason.
       type: str
-      sample: restricted is a plain line of our own, in a file that wins at boot
+      sample: state=restricted writes its own line, in a file that overrides all others at boot
 rolled_back:
   description: The changes that were undone after a failure, as in RV(actions), in the order they were undone.
   returned: on failure after something was done
@@ -515,7 +515,7 @@ log:
   returned: with C(-vvv), unless C(no_log) is set
   type: list
   elements: str
-  sample: ["[DEBUG] decide: scope=1 because=\"state is restricted, and restricted_scope is 1\" actions=2"]
+  sample: ["[DEBUG] decide: scope=1 because=\"state=restricted, restricted_scope=1\" actions=2"]
 warnings:
   description: Problems that did not make the task fail.
   returned: when there are any

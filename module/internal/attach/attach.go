@@ -50,7 +50,7 @@ func Try(ctx context.Context) (Matrix, error) {
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:
-		err = errors.New("the run was asked to stop before the test was over" + again)
+		err = errors.New("a signal asked the run to stop before the test was over" + again)
 	case limited.Err() != nil:
 		err = fmt.Errorf("the test processes did not answer within %v%s", deadline, again)
 	}

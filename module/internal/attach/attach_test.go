@@ -379,7 +379,7 @@ func TestStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	_, err := Try(ctx)
-	if err == nil || err.Error() != "the run was asked to stop before the test was over: run the task again" {
+	if err == nil || err.Error() != "a signal asked the run to stop before the test was over: run the task again" {
 		t.Errorf("got %v", err)
 	}
 }

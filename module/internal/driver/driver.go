@@ -250,7 +250,7 @@ func (d *Driver) transact(ctx context.Context, name string, want bool, do func(p
 	}
 	for attempt := 1; ; attempt++ {
 		failure := d.call(ctx, TransactionPatience, func(ctx context.Context) error { return do(d.manager, ctx, name) })
-		found, err := d.Installed(context.WithoutCancel(ctx), []string{name}) // also when the run was asked to stop
+		found, err := d.Installed(context.WithoutCancel(ctx), []string{name}) // also when a signal asked the run to stop
 		switch done := (len(found) > 0) == want; {
 		case d.Err() != nil:
 			return d.Err()
@@ -307,7 +307,7 @@ func (d *Driver) call(ctx context.Context, text string, f func(context.Context) 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: the run was asked to stop: %w", d.Name(), err)
+			return fmt.Errorf("wait for %s: a signal asked the run to stop: %w", d.Name(), err)
 		case <-time.After(min(interval, left)):
 		}
 	}

@@ -240,7 +240,7 @@ func TestBusy(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
-	if err := New(f, Config{LockTimeout: time.Hour}).Install(ctx, "enabler"); err == nil || !strings.Contains(err.Error(), "the run was asked to stop") {
+	if err := New(f, Config{LockTimeout: time.Hour}).Install(ctx, "enabler"); err == nil || !strings.Contains(err.Error(), "a signal asked the run to stop") {
 		t.Error(err)
 	}
 }

@@ -35,7 +35,7 @@ func (h *Host) Lock(ctx context.Context, wait time.Duration) (release func(), er
 		case !errors.Is(err, syscall.EWOULDBLOCK):
 			err = fmt.Errorf("lock the host: lock %s: %w", lockFile, err)
 		case ctx.Err() != nil:
-			err = fmt.Errorf("lock the host: the run was asked to stop while another had %s", lockFile)
+			err = fmt.Errorf("lock the host: a signal asked the run to stop while another had %s", lockFile)
 		case !time.Now().Before(deadline):
 			err = fmt.Errorf("lock the host: another run has held %s for %s: wait for it, or raise lock_timeout", lockFile, wait)
 		default:

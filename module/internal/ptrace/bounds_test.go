@@ -160,13 +160,13 @@ func TestSums(t *testing.T) {
 	}
 	lines, because := commented(t, p, a)
 	const below = `, which is below 1`
-	if want := `line 1 sets "0"` + below + `; line 2 sets "0"` + below + `; line 3 sets "0"` + below + `; 19,997 more lines set it as well; /var/lib/hardening.yama/originals` + a + ` is the file as it was`; len(lines) != len(many) || because != want {
+	if want := `line 1 sets "0"` + below + `; line 2 sets "0"` + below + `; line 3 sets "0"` + below + `; 19,997 more lines set it as well; the original is in /var/lib/hardening.yama/originals` + a; len(lines) != len(many) || because != want {
 		t.Errorf("%d lines, since %s", len(lines), because)
 	}
 	p, err = plan(ConflictsReport, values(a, many...), values(b, 0))
 	if want := []string{
-		b + `:1 sets "0", and ` + "`sysctl --system` would bring that; conflicts is report, so it stays",
-		a + `:1 sets "0"` + below + `; ` + a + `:2 sets "0"` + below + `; ` + a + `:3 sets "0"` + below + `; 19,997 more lines set it as well; conflicts is report, so it stays`,
+		b + `:1 sets "0", which takes effect with ` + "`sysctl --system`; it stays (conflicts=report)",
+		a + `:1 sets "0"` + below + `; ` + a + `:2 sets "0"` + below + `; ` + a + `:3 sets "0"` + below + `; 19,997 more lines set it as well; it stays (conflicts=report)`,
 	}; err != nil || len(p.Warnings) < 2 || !slices.Equal(p.Warnings[:2], want) {
 		t.Errorf("warnings %q, %v", p.Warnings, err)
 	}
@@ -175,7 +175,7 @@ func TestSums(t *testing.T) {
 		facts = append(facts, file(fmt.Sprintf("/etc/sysctl.d/%04d.conf", i), Key+" = 0 "+strings.Repeat("#", 1<<12)+"\n"))
 	}
 	_, err = plan(ConflictsFail, facts...)
-	if err == nil || len(err.Error()) > 3000 || !strings.Contains(err.Error(), "/etc/sysctl.d/0009.conf:1 sets ") || !strings.HasSuffix(err.Error(), "; 990 more lines of other files set it as well: nothing was done") {
+	if err == nil || len(err.Error()) > 3000 || !strings.Contains(err.Error(), "/etc/sysctl.d/0009.conf:1 sets ") || !strings.HasSuffix(err.Error(), "; 990 more lines of other files set it as well. Nothing was changed (conflicts=fail)") {
 		t.Errorf("got %.3100v", err)
 	}
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {

@@ -54,9 +54,9 @@ func (p *Plan) settle(t target, d Desired, o Observed) error {
 		return nil
 	}
 	if d.Conflicts == ConflictsFail {
-		return errors.New("conflicts is fail, and there are some: " + strings.Join(fileSums(found, ""), "; ") + ": nothing was done")
+		return errors.New("conflicting settings found: " + strings.Join(fileSums(found, ""), "; ") + ". Nothing was changed (conflicts=fail)")
 	}
-	p.Warnings = append(p.Warnings, fileSums(found, "; conflicts is report, so it stays")...)
+	p.Warnings = append(p.Warnings, fileSums(found, "; it stays (conflicts=report)")...)
 	return nil
 }
 
@@ -96,12 +96,12 @@ func (p *Plan) conflicts(t target, d Desired, o Observed, inTurn bool, seen map[
 		switch {
 		case boots[source+place.Value]:
 			place.Standing = sysctld.Effective // in its turn
-			how = "and the next boot would bring that"
+			how = "which takes effect at the next boot"
 		case reloads[source+place.Value]:
 			place.Standing = sysctld.Effective
-			how = "and `sysctl --system` would bring that"
+			how = "which takes effect with `sysctl --system`"
 		case place.Standing == sysctld.Refused && t.dropIn != nil && (!atBoot || !onReload):
-			how = "which the kernel refuses, so that nothing would be set"
+			how = "which the kernel refuses, so nothing would be set"
 		case d.State == StateRestricted && origin == Local && accepted && Scope(n) < d.RestrictedScope:
 			how = "which is below " + d.RestrictedScope.String()
 		}
@@ -146,7 +146,7 @@ func (e *edits) resolve(found []conflict) {
 					stay = append(stay, file[i])
 				}
 			}
-			e.plan.Warnings = append(e.plan.Warnings, fileSums(stay, "; it stays, since "+other.NotEditable)...)
+			e.plan.Warnings = append(e.plan.Warnings, fileSums(stay, "; it stays, because "+other.NotEditable)...)
 		case !editable[other.Target]:
 			editable[other.Target] = true
 			targets = append(targets, other)
@@ -167,11 +167,11 @@ func (e *edits) comment(other OtherFile, found [][]conflict) []sysctld.File {
 		e.byTarget[other.Target] = i
 		e.plan.add(Action{
 			Kind: Comment, Object: other.Target, Before: text(other.Content), After: text(other.Content),
-			Because: other.Original + " is the file as it was",
+			Because: "the original is in " + other.Original,
 		})
 		if other.Edited {
-			e.plan.Warnings = append(e.plan.Warnings, other.Target+" names "+Key+" again, though an earlier run commented it out: something else writes it: "+
-				"find out what, or set conflicts to report")
+			e.plan.Warnings = append(e.plan.Warnings, other.Target+" sets "+Key+" again, though an earlier run commented it out: another tool writes this file: "+
+				"change it there, or use conflicts=report")
 		}
 	}
 	lines := map[int]string{}

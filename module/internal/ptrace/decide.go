@@ -53,14 +53,14 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 func aimRestricted(d Desired, o Observed) (target, Question, error) {
 	scope := d.RestrictedScope
 	t := target{
-		decision:       Decision{scope, "state is restricted, and restricted_scope is " + scope.String()},
-		fileBecause:    "restricted is a plain line of our own, in a file that wins at boot",
+		decision:       Decision{scope, "state=restricted, restricted_scope=" + scope.String()},
+		fileBecause:    "state=restricted writes its own line, in a file that overrides all others at boot",
 		packageBecause: "its drop-in sets 0",
 	}
 	if boot, ok := o.Tree.Boot(); ok && !d.Exact {
 		if set := scopeOf(boot, ok); set != nil && *set > scope {
 			scope, t.stricterKept = *set, true
-			t.decision = Decision{scope, fmt.Sprintf("%s sets %d, which is stricter than the %d asked for, and exact is not set",
+			t.decision = Decision{scope, fmt.Sprintf("%s sets %d, which is stricter than restricted_scope=%d, and exact=false keeps it",
 				boot.Source(), scope, d.RestrictedScope)}
 		}
 	}
@@ -73,12 +73,12 @@ func aimRestricted(d Desired, o Observed) (target, Question, error) {
 	return t, question, err
 }
 
-// aimPermissive is the distribution's own way to 0, and a drop-in where that is not to be had.
+// aimPermissive aims at 0 the distribution's own way, or with a drop-in if there is none.
 func aimPermissive(d Desired, o Observed) (target, Question, error) {
 	t := target{
-		decision:       Decision{Classic, "state is permissive"},
-		fileBecause:    "permissive is left to the distribution's own drop-in where that is enough",
-		packageBecause: "its drop-in is the distribution's own way to set 0",
+		decision:       Decision{Classic, "state=permissive"},
+		fileBecause:    "state=permissive leaves the value to the distribution's own drop-in",
+		packageBecause: "the distribution sets 0 with this package",
 	}
 	question, err := t.permit(d, o, o.withoutOurs())
 	return t, question, err
@@ -90,11 +90,11 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	if t, ok := respectLocal(base, d, o); ok {
 		return t, NoQuestion, nil
 	}
-	t := target{fileBecause: "auto leaves the value to the distribution's own way where that is enough"}
+	t := target{fileBecause: "state=auto leaves the value to the distribution's own files"}
 	scope := d.RestrictedScope
 	if o.Enabler.managed() {
 		t.floor = &scope
-		t.fileBecause = "auto keeps a floor that the enabler's own drop-in overrides, so that installing a debugger works at once"
+		t.fileBecause = "state=auto sets a value that the enabler's drop-in overrides, so that an installed debugger works at once"
 		base = base.With(lineFile(Floor, scope))
 	}
 	if e := o.Enabler; e.Installed != "" && o.noted(StateAuto, installedNote(e.Installed)) {
@@ -102,17 +102,17 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	}
 	if len(o.Debuggers) > 0 {
 		t.decision = Decision{Classic, because(o.Debuggers)}
-		t.packageBecause = "it comes and goes with the debuggers"
+		t.packageBecause = "state=auto installs it while a debugger is installed"
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
 	if wished, known := o.wish(); wished {
-		t.decision = Decision{Classic, "no debugger is installed, but a person asked for " + o.Enabler.Installed}
+		t.decision = Decision{Classic, "no debugger is installed, but the user installed " + o.Enabler.Installed}
 		if known {
 			t.notes = append(t.notes, askedNote(o.Enabler.Installed))
 		} else {
-			t.decision.Because = "no debugger is installed, but a person may have asked for " + o.Enabler.Installed
-			t.warnings = []string{fmt.Sprintf("%s stays, since %s does not tell whether a person asked for it%s",
+			t.decision.Because = "no debugger is installed, but the user may have installed " + o.Enabler.Installed
+			t.warnings = []string{fmt.Sprintf("%s stays installed: %s does not record whether the user installed it%s",
 				o.Enabler.Installed, o.Enabler.Manager, after(": ", o.Enabler.Removal.Cause))}
 			d.Runtime = false // nor is anything loosened for that
 		}
@@ -120,7 +120,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		return t, question, err
 	}
 	t.decision = Decision{scope, "no debugger is installed"}
-	t.packageBecause = "it comes and goes with the debuggers, and none is installed"
+	t.packageBecause = "state=auto removes it while no debugger is installed"
 	t.setRuntime(scope, d, o)
 	question, err := t.removeEnabler(d, o)
 	if err != nil || question != NoQuestion {
@@ -140,7 +140,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	}
 	if boot := bootScope(base); boot == nil && !sameScope(o.KernelDefault, &scope) || boot != nil && *boot != scope {
 		t.dropIn = &scope
-		t.fileBecause = fmt.Sprintf("nothing else would set %d at boot", scope)
+		t.fileBecause = fmt.Sprintf("no other file sets %d at boot", scope)
 	}
 	return t, NoQuestion, nil
 }
@@ -176,14 +176,14 @@ func because(debuggers []Debugger) string {
 
 // respectLocal returns the target where an administrator's own setting or mask decides what the next boot sets.
 func respectLocal(base sysctld.Tree, d Desired, o Observed) (target, bool) {
-	const left = "auto leaves the value to the administrator's own setting"
+	const left = "state=auto respects the administrator's setting"
 	if boot, ok := base.Boot(); ok && o.local(boot.Path) {
 		scope := scopeOf(boot, ok)
 		if scope == nil {
 			return target{}, false // the kernel refuses it, so it sets nothing
 		}
 		t := target{
-			decision:    Decision{*scope, fmt.Sprintf("%s sets %d, and that is the administrator's own setting", boot.Source(), *scope)},
+			decision:    Decision{*scope, fmt.Sprintf("%s sets %d, which is the administrator's setting", boot.Source(), *scope)},
 			respect:     true,
 			fileBecause: left,
 		}
@@ -197,7 +197,7 @@ func respectLocal(base sysctld.Tree, d Desired, o Observed) (target, bool) {
 			t := target{
 				decision:    Decision{scope, fmt.Sprintf("the administrator has masked %s", name)},
 				floor:       &scope,
-				fileBecause: "the administrator's mask leaves the value to this file",
+				fileBecause: "the distribution's file is masked by the administrator, so this file sets the value",
 			}
 			t.setRuntime(scope, d, o)
 			return t, true
@@ -237,18 +237,19 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 			}
 			base = withEnabler(base, o.Enabler)
 		case manage:
-			return NoQuestion, fmt.Errorf("install the enabler: %s; packages is manage, which does not fall back to a drop-in", problem)
+			return NoQuestion, fmt.Errorf("cannot install the enabler: %s (packages=manage; packages=auto would write a drop-in instead)", problem)
 		default:
-			t.warnings = append(t.warnings, "a drop-in sets 0, since the enabler is not to be had: "+problem)
+			t.warnings = append(t.warnings, fmt.Sprintf("cannot install %s (%s): a drop-in sets 0 instead",
+				either(offer.Package == "", o.Enabler.Candidates[0], offer.Package), problem))
 		}
 	case manage:
-		return NoQuestion, errors.New("install the enabler: no package is known for this distribution; packages is manage, " +
-			"which does not fall back to a drop-in")
+		return NoQuestion, errors.New("cannot install the enabler: no such package is known for this distribution " +
+			"(packages=manage; packages=auto would write a drop-in instead)")
 	}
 	if !isClassic(base, o.KernelDefault) {
 		zero := Classic
 		t.dropIn = &zero
-		t.fileBecause = "nothing else would set 0 at boot"
+		t.fileBecause = "no other file sets 0 at boot"
 	}
 	return NoQuestion, nil
 }
@@ -285,9 +286,9 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	case problem == "":
 		t.uninstall = e.Installed
 	case manage:
-		return NoQuestion, fmt.Errorf("remove the enabler: %s; packages is manage, which does not fall back to a mask", problem)
+		return NoQuestion, fmt.Errorf("cannot remove the enabler: %s (packages=manage; packages=auto would mask its drop-in instead)", problem)
 	default:
-		t.warnings = append(t.warnings, fmt.Sprintf("%s stays and is masked: %s", e.Installed, problem))
+		t.warnings = append(t.warnings, fmt.Sprintf("%s stays installed and its drop-in is masked: %s", e.Installed, problem))
 		if e.Removal.Cause == "" {
 			t.notes = append(t.notes, requiredNote(e.Installed))
 		}
@@ -304,7 +305,7 @@ func (f Offer) problem() string {
 	case f.Cause != "":
 		return f.Cause
 	case f.none():
-		return "no enabled repository offers it"
+		return "no enabled repository has it"
 	case len(f.With) > 0:
 		return fmt.Sprintf("installing %s would also change %s", f.Package, Named(f.With))
 	}
@@ -378,14 +379,14 @@ func (t *target) setRuntime(scope Scope, d Desired, o Observed) {
 	switch {
 	case keep:
 		t.stricterKept = true
-		t.warnings = append(t.warnings, fmt.Sprintf("the kernel holds %d, which is stricter than %d and kept; exact sets %d", now, scope, scope))
+		t.warnings = append(t.warnings, fmt.Sprintf("the running value %d is stricter than %d and is kept (exact=true would set %d)", now, scope, scope))
 	case now == NoAttach && scope != NoAttach:
 		t.reboot = true
-		t.warnings = append(t.warnings, fmt.Sprintf("the kernel holds 3 until the next boot, which will bring %d", scope))
+		t.warnings = append(t.warnings, fmt.Sprintf("the running value stays 3 until the next boot, which sets %d", scope))
 	default:
 		t.runtime = &scope
 		if scope == NoAttach && now != NoAttach {
-			t.warnings = append(t.warnings, "scope 3 cannot be left without a reboot: no process can be traced until then, by root neither")
+			t.warnings = append(t.warnings, "scope 3 can only be undone by a reboot: until then no process can be traced, not even by root")
 		}
 	}
 }
@@ -415,13 +416,13 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 		if sameScope(o.KernelDefault, &t.decision.Scope) {
 			return nil
 		}
-		return fmt.Errorf("nothing would set %s to %d at boot", Key, t.decision.Scope)
+		return fmt.Errorf("no file would set %s to %d at boot", Key, t.decision.Scope)
 	}
-	why := "it is another file's"
+	why := "it is in no file of sysctl.d"
 	if other, known := o.Others[boot.Path]; known && other.NotEditable != "" {
 		why = other.NotEditable
 	}
-	return fmt.Errorf("%s sets %q and comes after ours, so the next boot would not set %d, and it cannot be commented out, since %s: "+
+	return fmt.Errorf("%s sets %q and overrides our drop-in, so the next boot would not set %d. It cannot be commented out, because %s: "+
 		"remove that line, or rename the file so that it sorts before %s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope, why, DropIn)
 }
 
@@ -444,12 +445,12 @@ func withoutYama(t target, d Desired, o Observed) (Plan, error) {
 	plan := Plan{Decision: t.decision, Tree: o.Tree, Installed: o.Enabler.Installed}
 	switch {
 	case t.decision.Scope == Classic:
-		plan.Warnings = []string{"this kernel has no Yama, so ptrace is classic and nothing needs to be done"}
+		plan.Warnings = []string{"this kernel has no Yama, so ptrace is not restricted, and nothing needs to be done"}
 	case d.IgnoreMissingYama:
 		plan.Warnings = []string{"this kernel has no Yama, so it cannot restrict ptrace; nothing was changed"}
 	default:
 		return Plan{}, errors.New("restrict ptrace: this kernel has no Yama (/proc/sys/" + KeyPath + " does not exist): " +
-			howToGetYama(o.LSMs) + ", or set yama_missing to ignore")
+			howToGetYama(o.LSMs) + ", or use yama_missing=ignore")
 	}
 	return plan, nil
 }

@@ -226,7 +226,7 @@ var hosts = []struct {
 		name: "Fedora 45, gdb alone, repositories out of reach", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offer(Offer{Cause: "Curl error (6)"})),
 		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
-		warning: "a drop-in sets 0, since the enabler is not to be had: Curl error (6)",
+		warning: "cannot install " + f45 + " (Curl error (6)): a drop-in sets 0 instead",
 	},
 	{
 		name: "Fedora 45, debugger removed, enabler and 0 left behind", desired: auto,
@@ -234,14 +234,14 @@ var hosts = []struct {
 		scope:    1, because: "no debugger is installed", actions: []string{"uninstall " + f45, setTo1},
 	},
 	{
-		name: "Fedora 45, no debugger, but a person asked for the enabler", desired: auto,
+		name: "Fedora 45, no debugger, but the user installed the enabler", desired: auto,
 		observed: observe(fedora45, enabler(f45), kernel(0), asked),
-		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable", actions: []string{floorTo1},
+		scope:    0, because: "no debugger is installed, but the user installed yama-ptrace-enable", actions: []string{floorTo1},
 	},
 	{
 		name: "Fedora 45, restricted before, a person asked for the enabler", desired: auto,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), enabler(f45), asked),
-		scope:    0, because: "no debugger is installed, but a person asked for yama-ptrace-enable",
+		scope:    0, because: "no debugger is installed, but the user installed yama-ptrace-enable",
 		actions: []string{"unmask " + mask, floorTo1, "remove " + DropIn, setTo0},
 	},
 	{
@@ -257,14 +257,14 @@ var hosts = []struct {
 	{
 		name: "CentOS Stream 9, dnf is busy and cannot say whether a person asked for the enabler", desired: auto,
 		observed: observe(fedora44, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
-		scope:    0, because: "no debugger is installed, but a person may have asked for " + f44, actions: []string{floorTo1},
-		warning: f44 + " stays, since dnf5 does not tell whether a person asked for it: dnf is busy",
+		scope:    0, because: "no debugger is installed, but the user may have installed " + f44, actions: []string{floorTo1},
+		warning: f44 + " stays installed: dnf5 does not record whether the user installed it: dnf is busy",
 	},
 	{
 		name: "openSUSE Tumbleweed, whose history of packages was rotated", desired: auto,
 		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
-		scope:    0, because: "no debugger is installed, but a person may have asked for " + suse, actions: []string{floorTo1},
-		warning: suse + " stays, since zypper does not tell whether a person asked for it",
+		scope:    0, because: "no debugger is installed, but the user may have installed " + suse, actions: []string{floorTo1},
+		warning: suse + " stays installed: zypper does not record whether the user installed it",
 	},
 	{
 		name: "openSUSE Tumbleweed, whose history of packages was rotated since auto installed the enabler", desired: auto,
@@ -277,7 +277,7 @@ var hosts = []struct {
 		observed: observe(fedora44, kernel(1), own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
 			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
 		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "remove " + DropIn},
-		warning: f44 + " stays and is masked: dnf is busy",
+		warning: f44 + " stays installed and its drop-in is masked: dnf is busy",
 	},
 	{
 		name: "Fedora 45, a hand-built gdb in /usr/local/bin", desired: auto,
@@ -289,14 +289,14 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, the administrator has a drop-in of 2", desired: auto,
 		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n"), debuggers("gdb")),
-		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, and that is the administrator's own setting",
+		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, which is the administrator's setting",
 	},
 	{
 		name: "Fedora 45, 2 on the kernel's command line", desired: auto,
 		observed: observe(fedora45, kernel(2), func(o *Observed) {
 			o.Tree = o.Tree.With(sysctld.ReadCommandLine([]byte("ro sysctl.kernel.yama.ptrace_scope=2"), KeyPath))
 		}),
-		scope: 2, because: "/proc/cmdline:1 sets 2, and that is the administrator's own setting",
+		scope: 2, because: "/proc/cmdline:1 sets 2, which is the administrator's setting",
 	},
 	{
 		name: "Fedora 45, the administrator has masked the enabler", desired: auto,
@@ -307,64 +307,64 @@ var hosts = []struct {
 		name: "Fedora 45, the administrator set 2 by hand", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("strace"), enabler(f45), kernel(2)),
 		scope:    0, because: "a debugger is installed: strace 1.0",
-		warning: "the kernel holds 2, which is stricter than 0 and kept; exact sets 0",
+		warning: "the running value 2 is stricter than 0 and is kept (exact=true would set 0)",
 	},
 	{
 		name: "Fedora 45, fresh", desired: restricted, observed: observe(fedora45),
-		scope: 1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask},
 	},
 	{
 		name: "Fedora 45 with strace and the enabler", desired: restricted,
 		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0), removal()),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, "uninstall " + f45, setTo1},
 	},
 	{
 		name: "Fedora 45, after auto", desired: restricted,
 		observed: observe(fedora45, own(Floor, StateAuto, 1)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, "remove " + Floor},
 	},
 	{
 		name: "Fedora 45, restricted, then strace brought the enabler again", desired: restricted,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"), enabler(f45), removal()),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{"uninstall " + f45},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{"uninstall " + f45},
 	},
 	{
 		name: "Fedora 45, the administrator has a drop-in of 2", desired: restricted,
 		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
-		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, which is stricter than the 1 asked for, and exact is not set",
+		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
 		actions: []string{dropInTo2, "mask " + mask},
 	},
 	{
 		name: "Fedora 45, the administrator has a drop-in of 2, exact", desired: with(restricted, func(d *Desired) { d.Exact = true }),
 		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask, setTo1},
 	},
 	{
 		name: "Fedora 45, a local file that sorts after ours", desired: restricted,
 		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf"},
 	},
 	{
 		name: "Fedora 45, one behind the other", desired: restricted,
 		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n"),
 			file("/etc/sysctl.d/99-site.conf", "vm.swappiness=1\n"+Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 1\n")),
-		scope: 2, because: "/etc/sysctl.d/zzz-last.conf:1 sets 2, which is stricter than the 1 asked for, and exact is not set",
+		scope: 2, because: "/etc/sysctl.d/zzz-last.conf:1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
 		actions: []string{dropInTo2, "mask " + mask, "comment /etc/sysctl.d/99-site.conf", setTo2},
 	},
 	{
 		name: "Fedora 45, exact, one behind the other", desired: with(restricted, func(d *Desired) { d.Exact = true }),
 		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf", "comment /etc/sysctl.d/zzy.conf"},
 	},
 	{
 		name: "Fedora 45, /etc/sysctl.conf and the link to it", desired: restricted,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.conf", Key+"=0\n"),
 			alias("/etc/sysctl.d/99-sysctl.conf", "/etc/sysctl.conf")),
-		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		scope: 1, because: "state=restricted, restricted_scope=1",
 		actions: []string{"comment /etc/sysctl.conf"},
 	},
 	{
@@ -375,161 +375,161 @@ var hosts = []struct {
 			other.Edited = true
 			o.Others["/etc/sysctl.d/99-sysctl.conf"] = other
 		}),
-		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		scope: 1, because: "state=restricted, restricted_scope=1",
 		actions: []string{"comment /etc/sysctl.d/99-sysctl.conf"},
-		warning: "/etc/sysctl.d/99-sysctl.conf names " + Key + " again, though an earlier run commented it out: something else writes it: " +
-			"find out what, or set conflicts to report",
+		warning: "/etc/sysctl.d/99-sysctl.conf sets " + Key + " again, though an earlier run commented it out: another tool writes this file: " +
+			"change it there, or use conflicts=report",
 	},
 	{
 		name: "Fedora 45, a local file that cannot be edited", desired: restricted,
 		observed: observe(fedora45, sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /srv/site.conf")), fails: true,
-		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and comes after ours, so the next boot would not set 1, and it cannot be commented out, " +
-			"since it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " + DropIn,
+		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
+			"because it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " + DropIn,
 	},
 	{
 		name: "Fedora 45, a harmless one that cannot be edited", desired: restricted,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
 			sealed("/etc/sysctl.d/50-site.conf", Key+" = 0\n", "it is a link to /srv/site.conf")),
-		scope: 1, because: "state is restricted, and restricted_scope is 1",
-		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, since it is a link to /srv/site.conf",
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, because it is a link to /srv/site.conf",
 	},
 	{
 		name: "Fedora 45, conflicts are to be reported", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsReport }),
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
-		warning: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\", and the next boot would bring that; conflicts is report, so it stays",
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		warning: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\", which takes effect at the next boot; it stays (conflicts=report)",
 	},
 	{
 		name: "Fedora 45, conflicts are to fail", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsFail }),
 		observed: observe(fedora45, file("/etc/sysctl.conf", Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 0\n")), fails: true,
-		because: "conflicts is fail, and there are some: /etc/sysctl.conf:1 sets \"0\", and `sysctl --system` would bring that; " +
-			"/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1: nothing was done",
+		because: "conflicting settings found: /etc/sysctl.conf:1 sets \"0\", which takes effect with `sysctl --system`; " +
+			"/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1. Nothing was changed (conflicts=fail)",
 	},
 	{
 		name: "Fedora 45, a vendor's drop-in that sorts after ours", desired: restricted,
 		observed: observe(fedora45, file("/usr/lib/sysctl.d/zzz-vendor.conf", "# why\n"+Key+" = 0\n")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, "mask /etc/sysctl.d/zzz-vendor.conf"},
 	},
 	{
 		name: "Fedora 45, a vendor's drop-in that sorts after ours and does more", desired: restricted,
 		observed: observe(fedora45, sealed("/usr/lib/sysctl.d/zzz-vendor.conf", "vm.swappiness = 1\n"+Key+" = 0\n", "it is the distribution's")), fails: true,
-		because: "/usr/lib/sysctl.d/zzz-vendor.conf:2 sets \"0\" and comes after ours, so the next boot would not set 1, and it cannot be commented out, " +
-			"since it is the distribution's: remove that line, or rename the file so that it sorts before " + DropIn,
+		because: "/usr/lib/sysctl.d/zzz-vendor.conf:2 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
+			"because it is the distribution's: remove that line, or rename the file so that it sorts before " + DropIn,
 	},
 	{
 		name: "Ubuntu, with a setting in ufw's own file", desired: restricted,
 		observed: observe(unknownDistribution, own(DropIn, StateRestricted, 1), func(o *Observed) {
 			o.UFW = &sysctld.Setting{Path: "/etc/ufw/sysctl.conf", Line: 9, Value: "0"}
 		}),
-		scope: 1, because: "state is restricted, and restricted_scope is 1",
+		scope: 1, because: "state=restricted, restricted_scope=1",
 		warning: "/etc/ufw/sysctl.conf:9 sets \"0\", which ufw applies each time it starts, after the boot's own settings: change it there",
 	},
 	{
 		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }), observed: observe(fedora45),
-		scope: 2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, "mask " + mask, setTo2},
+		scope: 2, because: "state=restricted, restricted_scope=2", actions: []string{dropInTo2, "mask " + mask, setTo2},
 	},
 	{
 		name: "Fedora 45, scope 3", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 3 }), observed: observe(fedora45),
-		scope: 3, because: "state is restricted, and restricted_scope is 3",
+		scope: 3, because: "state=restricted, restricted_scope=3",
 		actions: []string{"write " + DropIn + " 3", "mask " + mask, "set " + Key + " 3"},
-		warning: "scope 3 cannot be left without a reboot: no process can be traced until then, by root neither",
+		warning: "scope 3 can only be undone by a reboot: until then no process can be traced, not even by root",
 	},
 	{
 		name: "Fedora 45, the kernel locked at 3", desired: with(restricted, func(d *Desired) { d.Exact = true }),
 		observed: observe(fedora45, kernel(3)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
-		warning: "the kernel holds 3 until the next boot, which will bring 1",
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask},
+		warning: "the running value stays 3 until the next boot, which sets 1",
 	},
 	{
 		name: "Fedora 45, the package manager could not remove the enabler", desired: restricted,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), enabler(f45),
 			func(o *Observed) { o.Enabler.Failed(Action{}, errors.New("dnf5 remove: exit code 1")) }),
-		scope: 1, because: "state is restricted, and restricted_scope is 1",
-		warning: f45 + " stays and is masked: dnf5 remove: exit code 1",
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		warning: f45 + " stays installed and its drop-in is masked: dnf5 remove: exit code 1",
 	},
 	{
 		name: "Fedora 45 with strace, packages left alone", desired: with(restricted, func(d *Desired) { d.Packages = PackagesIgnore }),
 		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask, setTo1},
 	},
 	{
 		name: "Fedora 45, only the running kernel", desired: with(restricted, func(d *Desired) { d.Persistent = false }),
 		observed: observe(fedora45, enabler(f45), kernel(0)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{setTo1},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{setTo1},
 	},
 	{
 		name: "Fedora 45, only the next boot", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
 		observed: observe(fedora45, kernel(0)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "mask " + mask},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask},
 	},
 	{
 		name: "Fedora 45, fresh", desired: permissive, observed: observe(fedora45, offered),
-		scope: 0, because: "state is permissive", actions: []string{"install " + f45, setTo0},
+		scope: 0, because: "state=permissive", actions: []string{"install " + f45, setTo0},
 	},
 	{
 		name: "Fedora 45 with the enabler", desired: permissive, observed: observe(fedora45, enabler(f45), kernel(0)),
-		scope: 0, because: "state is permissive",
+		scope: 0, because: "state=permissive",
 	},
 	{
 		name: "Fedora 45, after restricted", desired: permissive,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), offered),
-		scope:    0, because: "state is permissive",
+		scope:    0, because: "state=permissive",
 		actions: []string{"unmask " + mask, "remove " + DropIn, "install " + f45, setTo0},
 	},
 	{
 		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, repositories, notOffered),
-		scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
-		warning: "a drop-in sets 0, since the enabler is not to be had: no enabled repository offers it",
+		scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+		warning: "cannot install " + f45 + " (no enabled repository has it): a drop-in sets 0 instead",
 	},
 	{
 		name: "Fedora 45, installing the enabler would upgrade elfutils", desired: permissive,
 		observed: observe(fedora45, offer(Offer{Package: f45, With: []string{"elfutils", "elfutils-libs"}})),
-		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
-		warning: "a drop-in sets 0, since the enabler is not to be had: installing yama-ptrace-enable would also change elfutils, elfutils-libs",
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+		warning: "cannot install " + f45 + " (installing yama-ptrace-enable would also change elfutils, elfutils-libs): a drop-in sets 0 instead",
 	},
 	{
 		name: "Fedora 45, no repository offers the enabler, packages must be managed", fails: true,
 		desired: with(permissive, func(d *Desired) { d.Packages = PackagesManage }), observed: observe(fedora45, notOffered),
-		because: "install the enabler: no enabled repository offers it; packages is manage, which does not fall back to a drop-in",
+		because: "cannot install the enabler: no enabled repository has it (packages=manage; packages=auto would write a drop-in instead)",
 	},
 	{
 		name: "Fedora 45, the administrator has masked the enabler", desired: permissive,
 		observed: observe(fedora45, file(mask, ""), enabler(f45)),
-		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "Fedora 45 without the enabler, which the administrator has masked", desired: permissive,
 		observed: observe(fedora45, file(mask, ""), offered),
-		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "Fedora 45, a killed run left a temporary file", desired: permissive,
 		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []Leftover{{Path: "/etc/sysctl.d/.ptrace_scope-1.tmp"}} }),
-		scope:    0, because: "state is permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
+		scope:    0, because: "state=permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
 	},
 	// Fedora 44: systemd's own dependencies require the enabler.
 	{
 		name: "Fedora 44, elfutils-libs requires the enabler", desired: restricted,
 		observed: observe(fedora44, removal("elfutils-libs-0.195-1.fc44.x86_64")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, setTo1},
-		warning: f44 + " stays and is masked: removing " + f44 + " would also remove elfutils-libs-0.195-1.fc44.x86_64",
+		warning: f44 + " stays installed and its drop-in is masked: removing " + f44 + " would also remove elfutils-libs-0.195-1.fc44.x86_64",
 	},
 	{
 		name: "Fedora 44, after restricted", desired: restricted,
 		observed: observe(fedora44, kernel(1), ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 	},
 	{
 		name: "Fedora 44, packages must be managed", desired: with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
 		observed: observe(fedora44, removal("elfutils-libs")), fails: true,
-		because: "remove the enabler: removing " + f44 + " would also remove elfutils-libs; packages is manage, which does not fall back to a mask",
+		because: "cannot remove the enabler: removing " + f44 + " would also remove elfutils-libs (packages=manage; packages=auto would mask its drop-in instead)",
 	},
 	{
 		name: "Fedora 44, no debugger", desired: auto, observed: observe(fedora44, removal("elfutils-libs")),
 		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "mask " + mask, setTo1},
-		warning: f44 + " stays and is masked: removing " + f44 + " would also remove elfutils-libs",
+		warning: f44 + " stays installed and its drop-in is masked: removing " + f44 + " would also remove elfutils-libs",
 	},
 	{
 		name: "Fedora 44, masked before, now with gdb", desired: auto,
@@ -537,24 +537,24 @@ var hosts = []struct {
 		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"unmask " + mask, floorTo1, setTo0},
 	},
 	{
-		name: "Fedora 44", desired: permissive, observed: observe(fedora44), scope: 0, because: "state is permissive",
+		name: "Fedora 44", desired: permissive, observed: observe(fedora44), scope: 0, because: "state=permissive",
 	},
 	{
 		name: "Fedora 45 that was 44: the old enabler is required no more", desired: restricted,
 		observed: observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind, removal()),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, "uninstall " + f44},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "uninstall " + f44},
 	},
 	// Distributions without an enabler.
 	{
-		name: "Debian, whose kernel starts at 0", desired: permissive, observed: observe(debian), scope: 0, because: "state is permissive",
+		name: "Debian, whose kernel starts at 0", desired: permissive, observed: observe(debian), scope: 0, because: "state=permissive",
 	},
 	{
 		name: "Debian", desired: restricted, observed: observe(debian),
-		scope: 1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1, setTo1},
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, setTo1},
 	},
 	{
 		name: "Debian, after restricted", desired: permissive, observed: observe(debian, kernel(1), own(DropIn, StateRestricted, 1)),
-		scope: 0, because: "state is permissive", actions: []string{"remove " + DropIn, setTo0},
+		scope: 0, because: "state=permissive", actions: []string{"remove " + DropIn, setTo0},
 	},
 	{
 		name: "Debian without a debugger", desired: auto, observed: observe(debian),
@@ -567,7 +567,7 @@ var hosts = []struct {
 	{
 		name: "A distribution nobody described, with a vendor's drop-in of 1", desired: permissive,
 		observed: observe(unknownDistribution, file("/usr/lib/sysctl.d/50-default.conf", Key+" = 1\n")),
-		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "A packaged drop-in in /etc, unchanged", desired: auto,
@@ -579,12 +579,12 @@ var hosts = []struct {
 	{
 		name: "Azure Linux", desired: permissive,
 		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44)),
-		scope:    0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "Azure Linux", desired: restricted,
 		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-default-yama-scope.conf", f44)),
-		scope:    1, because: "state is restricted, and restricted_scope is 1", actions: []string{dropInTo1},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
 	},
 	{
 		name: "Azure Linux, with gdb", desired: auto,
@@ -595,13 +595,13 @@ var hosts = []struct {
 	{
 		name: "openSUSE Tumbleweed, with the enabler", desired: restricted,
 		observed: observe(tumbleweed, kernel(0), suseEnabler, removal()),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask /etc/sysctl.d/52-yama.conf", "uninstall " + suse, setTo1},
 	},
 	{
 		name: "openSUSE Tumbleweed, with the enabler", desired: permissive,
 		observed: observe(tumbleweed, kernel(0), suseEnabler),
-		scope:    0, because: "state is permissive",
+		scope:    0, because: "state=permissive",
 	},
 	{
 		name: "openSUSE Tumbleweed, with gdb", desired: auto,
@@ -612,29 +612,29 @@ var hosts = []struct {
 		name: "openSUSE MicroOS, with gdb: /usr changes in snapshots only", desired: auto,
 		observed: observe(tumbleweed, debuggers("gdb"), offer(Offer{Cause: "/usr is read-only here"})),
 		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, dropInTo0, setTo0},
-		warning: "a drop-in sets 0, since the enabler is not to be had: /usr is read-only here",
+		warning: "cannot install " + suse + " (/usr is read-only here): a drop-in sets 0 instead",
 	},
 	{
 		name: "openSUSE MicroOS, with the enabler in its image", desired: auto,
 		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Cause: "/usr is read-only here"} }),
 		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
-		warning: suse + " stays and is masked: /usr is read-only here",
+		warning: suse + " stays installed and its drop-in is masked: /usr is read-only here",
 	},
 	{
 		name: "openSUSE MicroOS, with the enabler in its image, since a person asked for it", desired: auto,
 		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Asked: true, Cause: "/usr is read-only here"} }),
-		scope:    0, because: "no debugger is installed, but a person asked for " + suse, actions: []string{floorTo1},
+		scope:    0, because: "no debugger is installed, but the user installed " + suse, actions: []string{floorTo1},
 	},
 	// Ubuntu's procps has a conffile that says 1.
 	{
 		name: "Ubuntu, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }),
 		observed: observe(startsAt1, packaged("/etc/sysctl.d/10-ptrace.conf", "procps")),
-		scope:    2, because: "state is restricted, and restricted_scope is 2", actions: []string{dropInTo2, setTo2},
+		scope:    2, because: "state=restricted, restricted_scope=2", actions: []string{dropInTo2, setTo2},
 	},
 	{
 		name: "Ubuntu, an administrator has changed the conffile", desired: restricted,
 		observed: observe(startsAt1, kernel(0), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 0\n")),
-		scope:    1, because: "state is restricted, and restricted_scope is 1",
+		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "comment /etc/sysctl.d/10-ptrace.conf", setTo1},
 	},
 	{
@@ -646,22 +646,22 @@ var hosts = []struct {
 		name: "Arch Linux, without a debugger", desired: auto, observed: observe(startsAt1), scope: 1, because: "no debugger is installed",
 	},
 	{
-		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state is permissive", actions: []string{dropInTo0, setTo0},
+		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 	},
 	// Kernels without Yama.
 	{
 		name: "Raspberry Pi OS, a kernel without Yama", desired: restricted, observed: observe(), fails: true,
 		because: "restrict ptrace: this kernel has no Yama (/proc/sys/kernel/yama/ptrace_scope does not exist): boot a kernel built with " +
-			"CONFIG_SECURITY_YAMA and with yama in its lsm= list, or set yama_missing to ignore",
+			"CONFIG_SECURITY_YAMA and with yama in its lsm= list, or use yama_missing=ignore",
 	},
 	{
 		name: "Raspberry Pi OS, missing Yama ignored", desired: with(restricted, func(d *Desired) { d.IgnoreMissingYama = true }),
-		observed: observe(), scope: 1, because: "state is restricted, and restricted_scope is 1",
+		observed: observe(), scope: 1, because: "state=restricted, restricted_scope=1",
 		warning: "this kernel has no Yama, so it cannot restrict ptrace; nothing was changed",
 	},
 	{
-		name: "Raspberry Pi OS, a kernel without Yama", desired: permissive, observed: observe(), scope: 0, because: "state is permissive",
-		warning: "this kernel has no Yama, so ptrace is classic and nothing needs to be done",
+		name: "Raspberry Pi OS, a kernel without Yama", desired: permissive, observed: observe(), scope: 0, because: "state=permissive",
+		warning: "this kernel has no Yama, so ptrace is not restricted, and nothing needs to be done",
 	},
 }
 

@@ -20,10 +20,10 @@ type note string
 
 // requiredNote, askedNote, installedNote and notOfferedNote are the notes that there are, about an enabler.
 func requiredNote(enabler string) note {
-	return note("# Kept and masked, since other packages require it: " + enabler)
+	return note("# Kept and masked because other packages require it: " + enabler)
 }
 
-func askedNote(enabler string) note { return note("# Kept, since a person asked for it: " + enabler) }
+func askedNote(enabler string) note { return note("# Kept because the user installed it: " + enabler) }
 
 // installedNote outlives a manager's own notes: zypper's history is rotated.
 func installedNote(enabler string) note {
@@ -32,7 +32,7 @@ func installedNote(enabler string) note {
 
 // notOfferedNote is true for as long as nobody changes which repositories there are.
 func notOfferedNote(configured string) note {
-	return note("# No repository offers the package that sets 0, as they are configured since " + configured)
+	return note("# No repository has the package that sets 0; unchanged since " + configured)
 }
 
 // render returns the text of a file of ours.

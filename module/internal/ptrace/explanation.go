@@ -31,7 +31,7 @@ type Denial struct {
 // Why says why a debugger is on the host, as far as it is known.
 func (e Explanation) Why(d Debugger) string {
 	if d.Path != "" {
-		return "no package brought it"
+		return "no package contains it"
 	}
 	left := whyListed
 	if chain := e.chain(d.Name, map[string]bool{d.Name: true}, &left); chain != "" {
@@ -78,7 +78,7 @@ func Cautions(o Observed, e Explanation) []string {
 	var cautions []string
 	say := func(text string) { cautions = append(cautions, text) }
 	if o.Runtime == nil {
-		say("this kernel has no Yama, so ptrace is classic whatever the files say: " + howToGetYama(o.LSMs))
+		say("this kernel has no Yama, so ptrace is not restricted, whatever the files say: " + howToGetYama(o.LSMs))
 	}
 	if e.Container != "" {
 		say("this is a container (" + e.Container + "): the running value is its host's, and only the host can change it")
@@ -94,7 +94,7 @@ func (o Observed) unreadCaution() []string {
 	if o.Unread == nil {
 		return nil
 	}
-	return []string{"this user may not read " + Named(o.Unread) + ", so what it says is not known: root is needed"}
+	return []string{"this user may not read " + Named(o.Unread) + ", so its settings are not known: root is needed"}
 }
 
 // howToGetYama says what to do about a kernel without it.

@@ -230,7 +230,7 @@ func (o Observed) maskedBy(state State) bool {
 // Failed notes that the package manager could not do what it was asked to, as the answer to the question whether it can.
 func (e *Enabler) Failed(a Action, cause error) {
 	if a.After != nil {
-		e.Offer = &Offer{Cause: cause.Error()}
+		e.Offer = &Offer{Package: a.Object, Cause: cause.Error()}
 	} else {
 		e.Removal = &Removal{Cause: cause.Error()}
 	}

@@ -152,7 +152,7 @@ func planFor(t target, d Desired, o Observed) (Plan, error) {
 	if t.runtime != nil && o.Runtime != nil && *t.runtime != *o.Runtime {
 		p.add(Action{
 			Kind: Value, Object: Key, Before: text(o.Runtime.String()), After: text(t.runtime.String()),
-			Because: fmt.Sprintf("the kernel holds %d, and %d is decided", *o.Runtime, *t.runtime),
+			Because: fmt.Sprintf("the running value is %d, wanted is %d", *o.Runtime, *t.runtime),
 		})
 		p.Runtime = t.runtime
 	}
@@ -166,7 +166,7 @@ func text(s string) *string { return &s }
 // files plans masks and the files of ours.
 func (p *Plan) files(t target, d Desired, o Observed) {
 	for _, leftover := range o.Leftovers {
-		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "a run that was killed left it"}
+		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "an earlier run that was killed left it"}
 		if leftover.Becomes != "" {
 			a.Object, a.After = leftover.Becomes, text(leftover.Becomes)
 		}
@@ -221,7 +221,7 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 	for _, name := range create {
 		p.add(Action{
 			Kind: Mask, Object: maskPath(name), After: text("/dev/null"),
-			Because: "the package that carries it sets 0 again at each install and upgrade, whatever a later drop-in says",
+			Because: "its package sets 0 again at each install and upgrade, whatever a later drop-in says",
 		})
 		masks = append(masks, sysctld.Loaders{}.Empty(maskPath(name)))
 	}

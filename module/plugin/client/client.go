@@ -304,22 +304,22 @@ func (m *Manager) once(ctx context.Context, q question, names []string) (wire.An
 				continue
 			}
 			// It stays, for what has to be put back; so it must let go of what it does.
-			stopped, late = nil, "the run was asked to stop, and it did not let go within "+stopGrace
+			stopped, late = nil, "a signal asked the run to stop, and it did not let go within "+stopGrace
 			go m.rpc.Call(wire.Method("Cancel"), wire.Question{}, &wire.Answer{}) //nolint:errcheck // that it lets go is what counts
 			deadline.Reset(patience(stopGrace))
 		}
 	}
 }
 
-// overdue reports whether a context has ended since its call has had its time; otherwise the run was asked to stop.
+// overdue reports whether a context has ended since its call has had its time; otherwise a signal asked the run to stop.
 func overdue(ctx context.Context) bool {
 	var overdue driver.Overdue
 	return errors.As(context.Cause(ctx), &overdue)
 }
 
-// stopped is the answer when the run was asked to stop.
+// stopped is the answer when a signal asked the run to stop.
 func (m *Manager) stopped(q question) error {
-	return fmt.Errorf("the plugin %s, %s: the run was asked to stop", m.config.File, q.Words)
+	return fmt.Errorf("the plugin %s, %s: a signal asked the run to stop", m.config.File, q.Words)
 }
 
 // lost fails, and says what nobody knows for that.

@@ -423,7 +423,7 @@ func TestEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	time.AfterFunc(100*time.Millisecond, stop)
 	_, err = m.Installed(ctx, []string{"gdb"})
-	wantError(t, err, file, "the run was asked to stop, and it did not let go within 1s and was ended")
+	wantError(t, err, file, "a signal asked the run to stop, and it did not let go within 1s and was ended")
 	nothingLeft(t, filepath.Dir(file))
 }
 
@@ -439,7 +439,7 @@ func TestStopped(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, stop)
 	for range 2 {
 		_, err = m.Installed(ctx, []string{"gdb"})
-		wantError(t, err, file, "asked what is installed: the run was asked to stop")
+		wantError(t, err, file, "asked what is installed: a signal asked the run to stop")
 	}
 	if m.Err() != nil {
 		t.Error(m.Err())
