@@ -219,14 +219,14 @@ func TestProof(t *testing.T) {
 	}{
 		{
 			"as it should be", attempting{matrix: attach.Matrix{Sibling: syscall.EPERM}}, false, true,
-			`{"child":"allowed","named":"allowed","sibling":"denied","traceme":"allowed"}`, `null`, "state is restricted",
+			`{"child":"allowed","named":"allowed","sibling":"denied","traceme":"allowed"}`, `null`, "state=restricted",
 		},
 		{
 			"no attempt",
 			attempting{err: errors.New("a test process ended without an answer (signal: killed): run the task again")},
 			false, nil, `null`,
 			`["kernel.yama.ptrace_scope was not tested by an attempt, and stays as it is: ` +
-				`a test process ended without an answer (signal: killed): run the task again"]`, "state is restricted",
+				`a test process ended without an answer (signal: killed): run the task again"]`, "state=restricted",
 		},
 		{
 			"more than the scope lets", attempting{}, true, false,
@@ -240,7 +240,7 @@ func TestProof(t *testing.T) {
 			`{"child":"denied","named":"denied","sibling":"denied","traceme":"denied"}`,
 			`["an unprivileged process may not attach to its own child (denied) nor ` +
 				`attach to a process that named it with PR_SET_PTRACER (denied) nor be traced by its parent (denied), ` +
-				`though the scope lets it: a seccomp filter is in force here"]`, "state is restricted",
+				`though the scope lets it: a seccomp filter is in force here"]`, "state=restricted",
 		},
 	} {
 		f := newFedora(t)

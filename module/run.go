@@ -261,7 +261,9 @@ func decide(ctx context.Context, m machine, d ptrace.Desired, o *ptrace.Observed
 
 // apply does the actions in their order. A package manager that fails is an answer where the policy has a way around it:
 // the rest of the plan is left, and the next pass decides with what is known now.
-func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Action, o *ptrace.Observed, report *Report) error {
+func apply(
+	ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Action, o *ptrace.Observed, report *Report,
+) error {
 	for _, a := range actions {
 		if err := ctx.Err(); err != nil {
 			return errors.New("a signal asked the run to stop")
@@ -276,7 +278,8 @@ func apply(ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Ac
 		switch {
 		case err == nil:
 		case done && a.Kind == ptrace.Package:
-			report.Warnings = append(report.Warnings, fmt.Sprintf("%s %s took effect, but: %v", a.Verb(), a.Object, err))
+			warning := fmt.Sprintf("%s %s took effect, but: %v", a.Verb(), a.Object, err)
+			report.Warnings = append(report.Warnings, warning)
 		case a.Kind == ptrace.Package && d.Packages == ptrace.PackagesAuto && ctx.Err() == nil:
 			o.Enabler.Failed(a, err)
 			report.failures = append(report.failures, fmt.Sprintf("%s %s: %v", a.Verb(), a.Object, err))

@@ -362,7 +362,7 @@ func TestStopPutsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run(ctx, []string{"", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out); code == 0 || !strings.Contains(out.String(), "was asked to stop") {
+	if code := run(ctx, []string{"", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out); code == 0 || !strings.Contains(out.String(), "asked the run to stop") {
 		t.Errorf("code %d, %s", code, out.String())
 	}
 	if !same(before, f.files(t)) {

@@ -241,7 +241,9 @@ func (d *Driver) Remove(ctx context.Context, name string) error {
 const attempts = 2
 
 // transact installs or removes a package. It is done when the database says so, whatever the manager says.
-func (d *Driver) transact(ctx context.Context, name string, want bool, do func(port.Manager, context.Context, string) error) error {
+func (d *Driver) transact(
+	ctx context.Context, name string, want bool, do func(port.Manager, context.Context, string) error,
+) error {
 	if cause := d.unchangeable(); cause != "" {
 		return errors.New(cause)
 	}
@@ -250,7 +252,8 @@ func (d *Driver) transact(ctx context.Context, name string, want bool, do func(p
 	}
 	for attempt := 1; ; attempt++ {
 		failure := d.call(ctx, TransactionPatience, func(ctx context.Context) error { return do(d.manager, ctx, name) })
-		found, err := d.Installed(context.WithoutCancel(ctx), []string{name}) // also when a signal asked the run to stop
+		// The question is asked even if a signal asked the run to stop.
+		found, err := d.Installed(context.WithoutCancel(ctx), []string{name})
 		switch done := (len(found) > 0) == want; {
 		case d.Err() != nil:
 			return d.Err()
@@ -302,8 +305,8 @@ func (d *Driver) call(ctx context.Context, text string, f func(context.Context) 
 		}
 		left := time.Until(until)
 		if left <= 0 {
-			return fmt.Errorf("wait for %s: another process has been using it for %s: wait for it to end, or raise lock_timeout: %w",
-				d.Name()+d.config.Detail, d.config.LockTimeout, err)
+			const held = "wait for %s: another process has been using it for %s: wait for it to end, or raise lock_timeout: %w"
+			return fmt.Errorf(held, d.Name()+d.config.Detail, d.config.LockTimeout, err)
 		}
 		select {
 		case <-ctx.Done():
