@@ -32,7 +32,7 @@ type Info struct {
 
 // Situation are the keys that an answer has once the host was observed.
 type Situation struct {
-	Yama              bool                `json:"yama"`
+	Yama              *bool               `json:"yama"`
 	Runtime           *ptrace.Scope       `json:"runtime"`
 	Locked            bool                `json:"locked"`
 	Persistent        Persistent          `json:"persistent"`
@@ -123,7 +123,6 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Auditor) *Situation {
 	settings, more := settingsOf(o.Tree, o)
 	s := &Situation{
-		Yama:              o.Runtime != nil,
 		Runtime:           o.Runtime,
 		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
 		Persistent:        persistentOf(o.Tree),
@@ -131,9 +130,12 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed)},
 		Debuggers:         debuggersOf(o),
 		Auditors:          []Verdict{},
-		Container:         orNull(e.Container),
+		Container:         orNull(o.Container),
 		SELinuxDenyPtrace: e.SELinuxDenyPtrace,
 		more:              more,
+	}
+	if yama := o.Runtime != nil; o.RuntimeUnknown == "" {
+		s.Yama = &yama
 	}
 	for i := range s.Settings {
 		s.Settings[i].Package = orNull(ptrace.Shown(e.Owners[s.Settings[i].File], wordShown))
@@ -165,6 +167,9 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 // sentence says what holds and why, as a person would.
 func (s *Situation) sentence() string {
 	now := "This kernel has no Yama, so every process may look into the others of its user"
+	if s.Yama == nil {
+		now = "The running value is not known"
+	}
 	if s.Runtime != nil {
 		now = fmt.Sprintf("%s is %d now", ptrace.Key, *s.Runtime)
 	}

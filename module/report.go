@@ -248,12 +248,18 @@ func (r *Report) note(a ptrace.Action) {
 func (r *Report) sentence(check bool) string {
 	would := map[bool]string{true: "would be ", false: "is "}[check && r.Changed]
 	now := "this kernel has no Yama, "
+	if r.last.RuntimeUnknown != "" {
+		now = "the running value is not known (" + r.last.RuntimeUnknown + "), "
+	}
 	if after := r.Runtime.After; after != nil {
 		now = fmt.Sprintf("%s %s%d now, ", ptrace.Key, would, *after)
 	}
 	boot := "nothing sets it at boot"
 	if p := r.Persistent.After; p.Boot != nil {
 		boot = fmt.Sprintf("the next boot sets %d", *p.Boot)
+	}
+	if r.last.Container != "" && r.Runtime.After != nil {
+		boot = "which is the value of the container's host: no boot reads the files of a container"
 	}
 	if r.root != "/" {
 		now = "below " + r.root + " "

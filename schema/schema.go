@@ -51,6 +51,13 @@ type Distribution struct {
 	DropIns []string `yaml:"drop_ins"`
 }
 
+// Kernel is a kernel that starts with a value of its own.
+type Kernel struct {
+	// Version is a text that only /proc/version of such a kernel has.
+	Version string `yaml:"version"`
+	Default int    `yaml:"default"`
+}
+
 // Debugger is a tool that attaches to processes it did not start.
 type Debugger struct {
 	Name     string   `yaml:"name"`
@@ -62,6 +69,7 @@ type Debugger struct {
 type Catalog struct {
 	Distributions     []Distribution `yaml:"distributions"`
 	Unknown           Distribution   `yaml:"unknown"`
+	Kernels           []Kernel       `yaml:"kernels"`
 	EnablerCapability string         `yaml:"enabler_capability"`
 	Debuggers         []Debugger     `yaml:"debuggers"`
 	// Tracers are tools that trace only their own children, or who let them.

@@ -50,11 +50,13 @@ var catalog = Catalog{Distributions: []Distribution{
 	{Name: "Amazon Linux", IDs: []string{"amzn"}, KernelDefault: &scopes[1], Managers: []string{"dnf5", "dnf"}, Enablers: []string{"elfutils-yama-ptrace-enable"}, DropIns: []string{"10-default-yama-scope.conf"}},
 	{Name: "Azure Linux", IDs: []string{"azurelinux"}, KernelDefault: &scopes[1], Managers: []string{"dnf5", "dnf"}, Enablers: []string{}, DropIns: []string{"10-default-yama-scope.conf"}},
 	{Name: "openSUSE and SUSE Linux Enterprise", IDs: []string{"opensuse-tumbleweed", "opensuse-slowroll", "opensuse-leap", "opensuse-microos", "sles", "sled", "sl-micro"}, KernelDefault: &scopes[1], Managers: []string{"zypper"}, Enablers: []string{"aaa_base-yama-enable-ptrace"}, DropIns: []string{"52-yama.conf"}},
-	{Name: "Debian", IDs: []string{"debian"}, KernelDefault: &scopes[0], Managers: []string{"apt"}, Enablers: []string{}, DropIns: []string{}},
+	{Name: "Debian", IDs: []string{"debian"}, Managers: []string{"apt"}, Enablers: []string{}, DropIns: []string{}},
 	{Name: "Ubuntu", IDs: []string{"ubuntu"}, KernelDefault: &scopes[1], Managers: []string{"apt"}, Enablers: []string{}, DropIns: []string{}},
 	{Name: "Arch Linux", IDs: []string{"arch"}, KernelDefault: &scopes[1], Managers: []string{"pacman"}, Enablers: []string{}, DropIns: []string{}},
 	{Name: "Alpine Linux", IDs: []string{"alpine"}, Managers: []string{"apk"}, Enablers: []string{}, DropIns: []string{}},
-}, Unknown: Distribution{Managers: []string{"dnf5", "dnf", "zypper", "apt", "pacman", "apk"}, Enablers: []string{"yama-ptrace-enable", "elfutils-yama-ptrace-enable", "aaa_base-yama-enable-ptrace", "elfutils-default-yama-scope"}, DropIns: []string{"10-default-yama-scope.conf", "52-yama.conf"}}, EnablerCapability: "default-yama-scope", Debuggers: []Debugger{
+}, Unknown: Distribution{Managers: []string{"dnf5", "dnf", "zypper", "apt", "pacman", "apk"}, Enablers: []string{"yama-ptrace-enable", "elfutils-yama-ptrace-enable", "aaa_base-yama-enable-ptrace", "elfutils-default-yama-scope"}, DropIns: []string{"10-default-yama-scope.conf", "52-yama.conf"}}, Kernels: []Kernel{
+	{Version: "debian-kernel@lists.debian.org"},
+}, EnablerCapability: "default-yama-scope", Debuggers: []Debugger{
 	{Name: "gdb", Packages: []string{"gdb", "gdb-headless", "gdb-minimal", "gdb-gdbserver", "gdbserver"}, Programs: []string{"gdb", "gdbserver"}},
 	{Name: "lldb", Packages: []string{"lldb"}, Programs: []string{"lldb", "lldb-server"}},
 	{Name: "strace", Packages: []string{"strace"}, Programs: []string{"strace"}},

@@ -117,7 +117,7 @@ msg:
   type: str
   sample: "kernel.yama.ptrace_scope is 1 now, the next boot sets 1 by /etc/sysctl.d/10-ptrace.conf:1, and strace needs 0"
 yama:
-  description: Whether the running kernel has Yama.
+  description: Whether the running kernel has Yama. V(null) if the kernel cannot be asked, because C(/proc/sys) is not mounted.
   returned: when the host could be observed
   type: bool
   sample: true

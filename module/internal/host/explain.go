@@ -18,9 +18,6 @@ import (
 func (h *Host) Explain(o ptrace.Observed) (ptrace.Explanation, error) {
 	var e ptrace.Explanation
 	var err error
-	if e.Container, err = h.container(); err != nil {
-		return e, err
-	}
 	if e.SELinuxDenyPtrace, err = h.denyPtrace(); err != nil {
 		return e, err
 	}
@@ -53,12 +50,16 @@ func (h *Host) Prove(ctx context.Context) (attach.Matrix, attach.Facts, error) {
 }
 
 // container tells what says that this is a container, "" where nothing does: systemd.io/CONTAINER_INTERFACE, and what
-// Podman and Docker leave.
+// Podman and Docker leave. WSL 2 calls itself one, too, but its kernel is its own.
 func (h *Host) container() (string, error) {
+	if h.image {
+		return "", nil
+	}
 	for _, file := range []string{"/run/systemd/container", "/run/host/container-manager"} {
 		f, err := h.tree.Read(file, factLimit)
 		if err == nil {
-			return strings.TrimSpace(string(f.Content)), nil
+			name := strings.TrimSpace(string(f.Content))
+			return map[bool]string{false: name}[name == "wsl"], nil
 		}
 		if !tree.Nobody(err) && !errors.Is(err, fs.ErrPermission) {
 			return "", err

@@ -240,10 +240,10 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if h.explain {
 		h.requirers = async.Start(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
-	if o.Runtime, err = h.yamaPtraceScope(); err != nil {
+	if err = h.runningKernel(&o); err != nil {
 		return o, err
 	}
-	if o.Runtime == nil {
+	if o.Runtime == nil && o.RuntimeUnknown == "" {
 		o.LSMs = h.lsms()
 	}
 	if o.Tree, err = h.SysctlTree(); err != nil {
@@ -268,10 +268,6 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	}
 	if o.UFW, err = h.ufw(); err != nil {
 		return o, err
-	}
-	if value := h.distro.KernelDefault; value != nil {
-		scope := ptrace.Scope(*value)
-		o.KernelDefault = &scope
 	}
 	o.Enabler = ptrace.Enabler{
 		Manager: h.manager.Name(), Sealed: h.manager.ReadOnly(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,

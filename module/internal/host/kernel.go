@@ -11,10 +11,14 @@ import (
 	"syscall"
 
 	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/internal/tree"
 )
 
 // yamaFile is the key in the running kernel: admin-guide/LSM/Yama.rst.
-const yamaFile = "/proc/sys/kernel/yama/ptrace_scope"
+const yamaFile = sysctlDir + "/yama/ptrace_scope"
+
+// sysctlDir is where every kernel with sysctls has some.
+const sysctlDir = "/proc/sys/kernel"
 
 // yamaPtraceScope reads the value in the running kernel, nil on a kernel without Yama.
 func (h *Host) yamaPtraceScope() (*ptrace.Scope, error) {
@@ -33,6 +37,46 @@ func (h *Host) yamaPtraceScope() (*ptrace.Scope, error) {
 		return &scope, nil
 	}
 	return nil, fmt.Errorf("read the running value: %s holds %q, which is no scope", yamaFile, f.Content)
+}
+
+// runningKernel observes the value in the running kernel, whose it is, and which one it started with.
+func (h *Host) runningKernel(o *ptrace.Observed) (err error) {
+	if o.KernelDefault, err = h.kernelDefault(); err != nil {
+		return err
+	}
+	if o.Container, err = h.container(); err != nil {
+		return err
+	}
+	if o.Runtime, err = h.yamaPtraceScope(); err != nil || o.Runtime != nil || h.image {
+		return err
+	}
+	// proc(5): a chroot can be without /proc, and subset=pid (systemd's ProcSubset=) leaves /proc/sys out.
+	if _, err := h.tree.Stat(sysctlDir); errors.Is(err, fs.ErrNotExist) {
+		o.RuntimeUnknown = "/proc/sys is not mounted"
+	}
+	return nil
+}
+
+// kernelDefault returns the value that the kernel started with, nil if it is not known. A
+// distribution's user land also runs on the kernels of others: Proxmox VE's, Raspberry Pi's.
+func (h *Host) kernelDefault() (*ptrace.Scope, error) {
+	value := h.distro.KernelDefault
+	if !h.image { // the image's kernel is another one
+		f, err := h.tree.Read("/proc/version", factLimit)
+		if err != nil && !tree.Nobody(err) {
+			return nil, err
+		}
+		for i := range h.catalog.Kernels {
+			if kernel := &h.catalog.Kernels[i]; strings.Contains(string(f.Content), kernel.Version) {
+				value = &kernel.Default
+			}
+		}
+	}
+	if value == nil {
+		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
+	}
+	scope := ptrace.Scope(*value)
+	return &scope, nil
 }
 
 // lsms reads the kernel's list of security modules, nil where securityfs is not mounted.

@@ -21,6 +21,9 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 		StateRestricted: aimRestricted,
 		StatePermissive: aimPermissive,
 	}[d.State]
+	if d.Runtime && o.RuntimeUnknown != "" {
+		return Plan{}, NoQuestion, errors.New(o.notAsked() + ": mount /proc, or use runtime=false")
+	}
 	noYama := o.Runtime == nil && d.Runtime
 	if noYama {
 		d.Persistent = false // nothing will be done, so nothing needs to be asked
@@ -42,6 +45,9 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 			return Plan{}, NoQuestion, err
 		}
 	}
+	if d.Runtime {
+		plan.Warnings = append(plan.Warnings, o.containerCaution()...)
+	}
 	if d.Persistent {
 		plan.Warnings = append(plan.Warnings, o.unreadCaution()...)
 		plan.Warnings = append(plan.Warnings, disagreement(plan.Tree)...)
@@ -57,12 +63,13 @@ func aimRestricted(d Desired, o Observed) (target, Question, error) {
 		fileBecause:    "state=restricted writes its own line, in a file that overrides all others at boot",
 		packageBecause: "its drop-in sets 0",
 	}
-	if boot, ok := o.Tree.Boot(); ok && !d.Exact {
-		if set := scopeOf(boot, ok); set != nil && *set > scope {
-			scope, t.stricterKept = *set, true
-			t.decision = Decision{scope, fmt.Sprintf("%s sets %d, which is stricter than restricted_scope=%d, and exact=false keeps it",
-				boot.Source(), scope, d.RestrictedScope)}
+	if boot, set := o.stricter(scope); set != nil && !d.Exact {
+		scope, t.stricterKept = *set, true
+		if !slices.Contains(OwnFiles, boot.Path) {
+			t.notes = append(t.notes, strictNote)
 		}
+		t.decision = Decision{scope, fmt.Sprintf("%s sets %d, which is stricter than restricted_scope=%d, and exact=false keeps it",
+			boot.Source(), scope, d.RestrictedScope)}
 	}
 	t.dropIn = &scope
 	t.setRuntime(scope, d, o)
@@ -71,6 +78,23 @@ func aimRestricted(d Desired, o Observed) (target, Question, error) {
 	}
 	question, err := t.removeEnabler(d, o)
 	return t, question, err
+}
+
+// stricter returns the setting that the next boot applies, and its value, if it is stricter than a scope. A file of others
+// comes first. The file of ours counts only with a value that a user asked for: one that it took over from a file of others
+// goes with that file.
+func (o Observed) stricter(scope Scope) (sysctld.Setting, *Scope) {
+	trees := []sysctld.Tree{o.withoutOurs(), o.Tree}
+	if o.noted(StateRestricted, strictNote) {
+		trees = trees[:1]
+	}
+	for _, tree := range trees {
+		boot, ok := tree.Boot()
+		if set := scopeOf(boot, ok); set != nil && *set > scope {
+			return boot, set
+		}
+	}
+	return sysctld.Setting{}, nil
 }
 
 // aimPermissive aims at 0 the distribution's own way, or with a drop-in if there is none.
@@ -375,14 +399,15 @@ func (t *target) setRuntime(scope Scope, d Desired, o Observed) {
 	case StateAuto:
 		keep = keep && now > Restricted && !o.setByUs(now)
 	case StateRestricted:
+		keep = keep && !(o.setByUs(now) && o.noted(StateRestricted, strictNote))
 	}
 	switch {
+	case now == NoAttach && scope != NoAttach:
+		t.reboot, t.stricterKept = true, t.stricterKept || keep
+		t.warnings = append(t.warnings, fmt.Sprintf("the running value stays 3 until the next boot, which sets %d", scope))
 	case keep:
 		t.stricterKept = true
 		t.warnings = append(t.warnings, fmt.Sprintf("the running value %d is stricter than %d and is kept (exact=true would set %d)", now, scope, scope))
-	case now == NoAttach && scope != NoAttach:
-		t.reboot = true
-		t.warnings = append(t.warnings, fmt.Sprintf("the running value stays 3 until the next boot, which sets %d", scope))
 	default:
 		t.runtime = &scope
 		if scope == NoAttach && now != NoAttach {

@@ -146,6 +146,17 @@ func packaged(path, by string) func(*Observed) {
 	}
 }
 
+// foreignKernel is a kernel whose default nobody knows.
+func foreignKernel(o *Observed) {
+	o.KernelDefault = nil
+	kernel(Restricted)(o)
+}
+
+// unknownRuntime is a running kernel that cannot be asked.
+func unknownRuntime(o *Observed) { o.Runtime, o.RuntimeUnknown = nil, "/proc/sys is not mounted" }
+
+func container(o *Observed) { o.Container = "podman" }
+
 func tumbleweed(o *Observed) {
 	startsAt1(o)
 	o.Enabler.Manager, o.Enabler.Candidates = "zypper", []string{suse}
@@ -181,6 +192,7 @@ func with(d Desired, change func(*Desired)) Desired { change(&d); return d }
 const (
 	mask      = "/etc/sysctl.d/10-default-yama-scope.conf"
 	maskName  = "10-default-yama-scope.conf"
+	vendors2  = "/usr/lib/sysctl.d/60-hardened.conf"
 	f44       = "elfutils-default-yama-scope"
 	f45       = "yama-ptrace-enable"
 	setTo0    = "set " + Key + " 0"
@@ -201,6 +213,7 @@ var hosts = []struct {
 	because  string   // the reason, or the error
 	actions  []string // nil: nothing to do
 	fails    bool
+	reboot   bool // only a reboot brings the scope
 	warning  string
 }{
 	// Fedora 45, as the Change ships it.
@@ -438,7 +451,7 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, the kernel locked at 3", desired: with(restricted, func(d *Desired) { d.Exact = true }),
 		observed: observe(fedora45, kernel(3)),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask},
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask}, reboot: true,
 		warning: "the running value stays 3 until the next boot, which sets 1",
 	},
 	{
@@ -648,6 +661,90 @@ var hosts = []struct {
 	{
 		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 	},
+	// A vendor's stricter value, which the file of ours repeats for as long as it is there.
+	{
+		name: "Fedora 45, a vendor's drop-in of 2", desired: restricted,
+		observed: observe(fedora45, kernel(2), file(vendors2, Key+" = 2\n"), ownNoting(DropIn, StateRestricted, 2, []note{strictNote}, maskName), file(mask, "")),
+		scope:    2,
+		because:  vendors2 + ":1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
+	},
+	{
+		name: "Fedora 45, a vendor's drop-in of 2 is gone", desired: restricted,
+		observed: observe(fedora45, kernel(2), ownNoting(DropIn, StateRestricted, 2, []note{strictNote}, maskName), file(mask, "")),
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, setTo1},
+	},
+	{
+		name: "openSUSE Tumbleweed, an administrator's drop-in of 2 is gone", desired: restricted,
+		observed: observe(tumbleweed, kernel(2), ownNoting(DropIn, StateRestricted, 2, []note{strictNote})),
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		actions: []string{dropInTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
+	},
+	{
+		name: "Debian, an administrator's drop-in of 2 is gone, and the kernel was set to 3", desired: restricted,
+		observed: observe(debian, kernel(3), ownNoting(DropIn, StateRestricted, 2, []note{strictNote})),
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1}, reboot: true,
+		warning: "the running value stays 3 until the next boot, which sets 1",
+	},
+	{
+		name: "Debian, where restricted_scope was 2 before", desired: restricted,
+		observed: observe(debian, kernel(2), own(DropIn, StateRestricted, 2)), scope: 2,
+		because: DropIn + ":2 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
+	},
+	{
+		name: "Debian, where somebody set 2 in the kernel", desired: restricted,
+		observed: observe(debian, kernel(2), own(DropIn, StateRestricted, 1)),
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		warning: "the running value 2 is stricter than 1 and is kept (exact=true would set 1)",
+	},
+	// Debian userlands on kernels of others, which start at 1 or have no Yama.
+	{
+		name: "Proxmox VE, whose kernel is not Debian's", desired: permissive,
+		observed: observe(debian, foreignKernel), scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Proxmox VE, without a debugger", desired: auto,
+		observed: observe(debian, foreignKernel), scope: 1, because: "no debugger is installed", actions: []string{dropInTo1},
+	},
+	{
+		name: "Raspberry Pi OS, whose kernel is not Debian's", desired: permissive,
+		observed: observe(debian, foreignKernel, kernel(0)), scope: 0, because: "state=permissive", actions: []string{dropInTo0},
+	},
+	{
+		name: "Debian's image on a provider's kernel, with gdb", desired: auto,
+		observed: observe(debian, foreignKernel, debuggers("gdb")),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	// Kernels that cannot be asked.
+	{
+		name: "Debian in a chroot without /proc", desired: restricted, observed: observe(debian, unknownRuntime), fails: true,
+		because: "the running kernel cannot be asked: /proc/sys is not mounted: mount /proc, or use runtime=false",
+	},
+	{
+		name: "Fedora 45 in a service with ProcSubset=pid", desired: permissive, observed: observe(fedora45, unknownRuntime), fails: true,
+		because: "the running kernel cannot be asked: /proc/sys is not mounted: mount /proc, or use runtime=false",
+	},
+	{
+		name:     "Fedora 45 in a service with ProcSubset=pid, missing Yama ignored",
+		desired:  with(auto, func(d *Desired) { d.IgnoreMissingYama = true }),
+		observed: observe(fedora45, unknownRuntime), fails: true,
+		because: "the running kernel cannot be asked: /proc/sys is not mounted: mount /proc, or use runtime=false",
+	},
+	{
+		name: "Arch Linux in a chroot without /proc, files only", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
+		observed: observe(startsAt1, unknownRuntime),
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
+	},
+	// Containers.
+	{
+		name: "Fedora 45 in Podman, whose host is at 1", desired: restricted, observed: observe(fedora45, container),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask},
+		warning: "this is a container (podman): the running value is its host's, and only the host can change it",
+	},
+	{
+		name: "Ubuntu in Podman, files only", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
+		observed: observe(startsAt1, container),
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
+	},
 	// Kernels without Yama.
 	{
 		name: "Raspberry Pi OS, a kernel without Yama", desired: restricted, observed: observe(), fails: true,
@@ -689,6 +786,9 @@ func TestDecideForRealHosts(t *testing.T) {
 			}
 			if got := strings.Join(plan.Warnings, "\n"); got != h.warning {
 				t.Errorf("warnings\n got: %s\nwant: %s", got, h.warning)
+			}
+			if plan.RebootRequired != h.reboot {
+				t.Errorf("a reboot is required: %v", plan.RebootRequired)
 			}
 			if after := settle(h.observed, plan.Actions); len(plan.Actions) > 0 {
 				again, question, err := Decide(h.desired, after)

@@ -23,6 +23,9 @@ func requiredNote(enabler string) note {
 	return note("# Kept and masked because other packages require it: " + enabler)
 }
 
+// strictNote tells that a value is the one of a file of others, and goes with it.
+const strictNote note = "# Stricter than restricted_scope, because another file is"
+
 func askedNote(enabler string) note { return note("# Kept because the user installed it: " + enabler) }
 
 // installedNote outlives a manager's own notes: zypper's history is rotated.

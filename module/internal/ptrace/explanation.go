@@ -12,8 +12,6 @@ type Explanation struct {
 	Requirers map[string][]string
 	// Denials are Yama's in the kernel log, the latest last; nil where the log could not be read.
 	Denials []Denial
-	// Container tells what says that this is one, "" on a machine.
-	Container string
 	// SELinuxDenyPtrace is the boolean deny_ptrace, nil without SELinux.
 	SELinuxDenyPtrace *bool
 }
@@ -77,17 +75,28 @@ func (e Explanation) chain(name string, seen map[string]bool, left *int) string 
 func Cautions(o Observed, e Explanation) []string {
 	var cautions []string
 	say := func(text string) { cautions = append(cautions, text) }
-	if o.Runtime == nil {
+	if o.RuntimeUnknown != "" {
+		say(o.notAsked())
+	} else if o.Runtime == nil {
 		say("this kernel has no Yama, so ptrace is not restricted, whatever the files say: " + howToGetYama(o.LSMs))
 	}
-	if e.Container != "" {
-		say("this is a container (" + e.Container + "): the running value is its host's, and only the host can change it")
-	}
+	cautions = append(cautions, o.containerCaution()...)
 	if e.SELinuxDenyPtrace != nil && *e.SELinuxDenyPtrace {
 		say("SELinux denies ptrace to everything but a few domains (deny_ptrace is on), whatever the scope is")
 	}
 	return append(append(cautions, o.unreadCaution()...), disagreement(o.Tree)...)
 }
+
+// containerCaution says whose the running value is.
+func (o Observed) containerCaution() []string {
+	if o.Container == "" {
+		return nil
+	}
+	return []string{"this is a container (" + o.Container + "): the running value is its host's, and only the host can change it"}
+}
+
+// notAsked says why the running value is not known, and what to do.
+func (o Observed) notAsked() string { return "the running kernel cannot be asked: " + o.RuntimeUnknown }
 
 // unreadCaution says what was not read: unknown is not absent.
 func (o Observed) unreadCaution() []string {

@@ -25,6 +25,10 @@ var OwnFiles = []string{Floor, DropIn}
 type Observed struct {
 	// Runtime is the value in the running kernel, nil on one without Yama.
 	Runtime *Scope
+	// RuntimeUnknown says why the running kernel could not be asked, "" if it could.
+	RuntimeUnknown string
+	// Container names the container that this is, "" on a machine. The running value is its host's.
+	Container string
 	// LSMs are the kernel's security modules, asked where it has no Yama; nil where it does not tell.
 	LSMs []string
 	// Tree is what both loaders read.
@@ -47,7 +51,7 @@ type Observed struct {
 	Debuggers []Debugger
 	// Tracers are the installed packages that trace only their own children, or who let them.
 	Tracers []string
-	// KernelDefault is the value the distribution's kernels start with, nil where that is not known.
+	// KernelDefault is the value that the kernel starts with, nil if it is not known.
 	KernelDefault *Scope
 	// Repositories tells when it was last changed which repositories there are, empty where that is not known.
 	Repositories string
