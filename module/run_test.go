@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -252,6 +253,45 @@ func TestPackageManagerFails(t *testing.T) {
 	}
 	if !slices.Contains(f.did, "write "+ptrace.DropIn) {
 		t.Errorf("no drop-in: %v", f.did)
+	}
+}
+
+// TestInstallationFailsAgain checks that a second run on a host where each installation fails
+// changes nothing and warns. With a full disk, an unsigned package or a missing file this goes on
+// for weeks.
+func TestInstallationFailsAgain(t *testing.T) {
+	for _, state := range []string{"permissive", "auto"} {
+		f := newFedora(t)
+		gdb := filepath.Join(f.root, "/usr/local/bin/gdb")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(gdb), 0o755), os.WriteFile(gdb, nil, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		f.fail = func(a ptrace.Action) error {
+			if a.Kind == ptrace.Package {
+				return errors.New("dnf5 install: exit code 1: package is not signed")
+			}
+			return nil
+		}
+		if report := f.ask(t, `{"state":"`+state+`"}`); report["changed"] != true || report["failed"] != false {
+			t.Errorf("%s: %s", state, encode(report))
+		}
+		before := f.files(t)
+		report := f.ask(t, `{"state":"`+state+`","_ansible_diff":true}`)
+		if report["changed"] != false || report["verified"] != true || report["diff"] != nil || encode(report["actions"]) != "[]" ||
+			!strings.Contains(encode(report["warnings"]), "package is not signed") {
+			t.Errorf("%s, again: %s", state, encode(report))
+		}
+		if len(f.did) > 0 || !maps.Equal(before, f.files(t)) {
+			t.Errorf("%s, again: did %v", state, f.did)
+		}
+		// Once it succeeds, the drop-in goes, and the run after that has nothing to do.
+		f.fail = func(ptrace.Action) error { return nil }
+		if report := f.ask(t, `{"state":"`+state+`"}`); report["failed"] != false || f.files(t)[ptrace.DropIn] != "" || f.installed == "" {
+			t.Errorf("%s, now it succeeds: %s", state, encode(report))
+		}
+		if report := f.ask(t, `{"state":"`+state+`"}`); report["changed"] != false {
+			t.Errorf("%s, after it succeeded: %s", state, encode(report))
+		}
 	}
 }
 

@@ -255,7 +255,7 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 		problem := offer.problem()
 		switch {
 		case problem == "":
-			t.install = offer.Package
+			t.install, t.notesBefore = offer.Package, t.notes
 			if t.floor != nil {
 				t.notes = append(t.notes, installedNote(offer.Package))
 			}

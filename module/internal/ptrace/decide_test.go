@@ -233,7 +233,7 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, gdb alone: its weak dependency leads nowhere", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offered),
-		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, "install " + f45, setTo0},
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"install " + f45, floorTo1, setTo0},
 	},
 	{
 		name: "Fedora 45, gdb alone, repositories out of reach", desired: auto,
@@ -488,7 +488,7 @@ var hosts = []struct {
 		name: "Fedora 45, after restricted", desired: permissive,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), offered),
 		scope:    0, because: "state=permissive",
-		actions: []string{"unmask " + mask, "remove " + DropIn, "install " + f45, setTo0},
+		actions: []string{"unmask " + mask, "install " + f45, "remove " + DropIn, setTo0},
 	},
 	{
 		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, repositories, notOffered),

@@ -124,6 +124,7 @@ type target struct {
 	install        string   // package to install
 	uninstall      string   // package to remove
 	notes          []note   // what need not be asked again
+	notesBefore    []note   // notes, without those of an installation
 	packageBecause string
 	fileBecause    string
 	runtime        *Scope // nil: leave it
@@ -142,8 +143,9 @@ func planFor(t target, d Desired, o Observed) (Plan, error) {
 	}
 	if d.Persistent {
 		t.outrank(d, o)
-		p.files(t, d, o)
+		afterInstall := p.files(t, d, o)
 		p.packages(t, o)
+		p.Actions = append(p.Actions, afterInstall...)
 		if err := p.settle(t, d, o); err != nil {
 			return Plan{}, err
 		}
@@ -163,8 +165,10 @@ func (p *Plan) add(a Action) { p.Actions = append(p.Actions, a) }
 
 func text(s string) *string { return &s }
 
-// files plans masks and the files of ours.
-func (p *Plan) files(t target, d Desired, o Observed) {
+// files plans masks and the files of ours. It returns the actions that wait for an installation: a
+// drop-in of ours goes only once the package is there, and a file of ours tells of an installation
+// only afterwards. So an installation that fails again and again changes nothing.
+func (p *Plan) files(t target, d Desired, o Observed) (afterInstall []Action) {
 	for _, leftover := range o.Leftovers {
 		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "an earlier run that was killed left it"}
 		if leftover.Becomes != "" {
@@ -211,8 +215,12 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 		}
 		p.Carrier = file
 		content := render(d.State, *scope, d.Reason, claimed, t.notes)
-		if !exists || own.Content != content || !own.Sound {
-			action.After = text(content)
+		action.After = text(content)
+		switch {
+		case exists && own.Content == content && own.Sound:
+		case exists && own.Sound && t.install != "" && own.Content == render(d.State, *scope, d.Reason, claimed, t.notesBefore):
+			afterInstall = append(afterInstall, action)
+		default:
 			p.add(action)
 		}
 		p.Tree = p.Tree.With(read(file, content))
@@ -227,9 +235,13 @@ func (p *Plan) files(t target, d Desired, o Observed) {
 	}
 	p.Tree = p.Tree.With(masks...)
 	for _, action := range unwanted {
-		p.add(action)
 		p.Tree = p.Tree.Without(action.Object)
 	}
+	if t.install != "" {
+		return append(afterInstall, unwanted...)
+	}
+	p.Actions = append(p.Actions, unwanted...)
+	return nil
 }
 
 // packages plans the enabler.
