@@ -75,7 +75,7 @@ func (m *Manager) aptComplete(context.Context) error {
 
 // aptRemoval returns the other packages that a removal would change.
 func (m *Manager) aptRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.ask(ctx, []string{"remove", "--quiet", "--simulate", "--no-auto-remove"}, name)
+	r, err := m.ask(ctx, []string{"remove", "--quiet", "--simulate", "--yes", "--no-auto-remove"}, name)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ var (
 	dnf5 = Manager{
 		Name: "dnf5", program: "/usr/bin/dnf5", database: &rpmDatabase, rootOptions: dnfRoot,
 		simulate: []string{"install", "--assumeno", "--setopt=install_weak_deps=False"}, parse: readDNF,
-		removal:        (*Manager).rpmRemoval,
+		removal: (*Manager).rpmRemoval, simulateRemoval: []string{"remove", "--assumeno", "--no-autoremove"},
 		install:        []string{"install", "--assumeyes", "--setopt=install_weak_deps=False"},
 		remove:         []string{"remove", "--assumeyes", "--no-autoremove"},
 		markDependency: []string{"mark", "--assumeyes", "weak"},
@@ -34,7 +34,7 @@ var (
 	dnf = Manager{
 		Name: "dnf", program: "/usr/bin/dnf", database: &rpmDatabase, rootOptions: dnfRoot,
 		simulate: []string{"install", "--assumeno", "--setopt=install_weak_deps=False", exitOnLock}, parse: readDNF,
-		removal:        (*Manager).rpmRemoval,
+		removal: (*Manager).rpmRemoval, simulateRemoval: []string{"remove", "--assumeno", "--noautoremove", exitOnLock},
 		install:        []string{"install", "--assumeyes", "--setopt=install_weak_deps=False", exitOnLock},
 		remove:         []string{"remove", "--assumeyes", "--noautoremove", exitOnLock},
 		markDependency: []string{"mark", "remove", exitOnLock},
@@ -70,6 +70,10 @@ func readDNF(r process.Result) ([]string, error) {
 			if line := lineWith(said, words); line != "" {
 				return nil, errors.New("the configuration excludes it: " + line)
 			}
+		}
+		if strings.Contains(said, "There are no enabled repositories") {
+			// On a host of Red Hat's that is not registered, a plugin says so and what to do.
+			return nil, errors.New(strings.TrimSuffix("no repository is enabled: "+lineWith(said, "use subscription-manager"), ": "))
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
 			return nil, port.ErrNotOffered

@@ -37,6 +37,8 @@ func TestReadDNF(t *testing.T) {
 		"dnf excluded":                         {fails: "the configuration excludes it: All matches were filtered out by exclude filtering for argument: yama-ptrace-enable"},
 		"dnf 4.0 repository out of reach":      {fails: "Failed to synchronize cache for repo 'lab'"},
 		"dnf5 excluded":                        {fails: "the configuration excludes it: Argument 'yama-ptrace-enable' matches only excluded packages."},
+		"dnf on a host that is not registered": {fails: "no repository is enabled: This system is not registered with an entitlement server. You can use subscription-manager to register."},
+		"dnf without a repository":             {fails: "no repository is enabled"},
 		"dnf capability":                       {names: []string{"elfutils-default-yama-scope"}},
 	}
 	if len(archive.Files) != len(want) {

@@ -60,6 +60,9 @@ type Manager struct {
 	// asDependency are options for install that record that the user did not install the package. Where there are none,
 	// markDependency are the arguments that record it afterwards.
 	asDependency, markDependency []string
+	// simulateRemoval are the arguments that ask what a removal would change, for managers whose
+	// database knows nothing of locks and protected packages. parse reads the answer.
+	simulateRemoval []string
 	// userInstalled reports whether the user installed the package explicitly; nil: the manager does not record it, treat as no.
 	userInstalled func(*Manager, context.Context, string) (bool, error)
 	// locks are files with a lock of fcntl(2) for which the manager does not wait, or waits without end.
@@ -329,7 +332,7 @@ func (m *Manager) transact(ctx context.Context, args []string, name string) erro
 	r, err := m.run(ctx, false, args, name)
 	m.memory.transacted(r)
 	if err == nil && r.Code != 0 && !slices.Contains(m.successCodes, r.Code) {
-		err = exitError(fmt.Sprintf("%s %s %s: exit code %d: %s", m.Name, strings.Join(args, " "), name, r.Code, r.LastLines()))
+		err = exitError(fmt.Sprintf("%s: exit code %d: %s", m.Name, r.Code, r.LastLines()))
 	}
 	return err
 }

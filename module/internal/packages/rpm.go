@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"hardening.yama/module/internal/process"
+	"hardening.yama/module/internal/view"
 	"hardening.yama/module/plugin/port"
 )
 
@@ -149,7 +150,25 @@ func (m *Manager) rpmRemoval(ctx context.Context, name string) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	return readRemoval(r)
+	with, err := readRemoval(r)
+	if with != nil || err != nil {
+		return with, err
+	}
+	return m.managerRemoval(ctx, name)
+}
+
+// managerRemoval returns the other packages that the manager would remove, or its reason to refuse:
+// zypper's locks and dnf's protected packages, of which rpm knows nothing.
+func (m *Manager) managerRemoval(ctx context.Context, name string) ([]string, error) {
+	r, err := m.ask(ctx, m.simulateRemoval, name)
+	if errors.Is(err, view.ErrNoMounts) {
+		return nil, nil // in check mode, where only rpm can be asked
+	}
+	if err != nil {
+		return nil, err
+	}
+	changed, err := m.parse(r)
+	return slices.DeleteFunc(changed, func(n string) bool { return n == name }), err
 }
 
 // checkRPMLock returns an error that wraps port.ErrBusy while another process holds rpm's transaction lock. dnf5 would fail at

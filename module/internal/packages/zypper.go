@@ -17,7 +17,7 @@ import (
 var zypper = Manager{
 	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, rootOptions: rootOption, runsScriptlets: true,
 	simulate: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, parse: readZypper,
-	removal:       (*Manager).rpmRemoval,
+	removal: (*Manager).rpmRemoval, simulateRemoval: []string{"--non-interactive", "--no-refresh", "--xmlout", "remove", "--dry-run", "--no-clean-deps"},
 	asDependency:  []string{"--userdata", zyppUserData},
 	install:       []string{"--non-interactive", "install", "--no-recommends", "--auto-agree-with-licenses"},
 	remove:        []string{"--non-interactive", "--no-refresh", "remove", "--no-clean-deps"},
@@ -49,6 +49,8 @@ func readZypper(r process.Result) ([]string, error) {
 	switch {
 	case r.Code == zypperNotFound && strings.Contains(r.Stdout, "have not been refreshed because of an error"):
 		return nil, errors.New(textOf(r.Stdout))
+	case r.Code == zypperNotFound && strings.Contains(r.Stdout, "No repositories defined"):
+		return nil, errors.New("no repository is enabled")
 	case r.Code == zypperNotFound:
 		return nil, port.ErrNotOffered
 	case r.Code != 0 && r.Code != 106 || !whole || names == nil:

@@ -120,6 +120,14 @@ func TestLastLines(t *testing.T) {
 	}{
 		{"one\n\n two \n", "three\nfour\nfive", "two | three | four | five"},
 		{"", long + "\nlast", long[:lineLimit] + "… | last"},
+		// dnf5, dnf, zypper, apt and pacman.
+		{
+			"Updating and loading repositories:\n[1/1] Total 100% |   0.0   B/s |   0.0   B |  00m00s\n" +
+				"lab        2.9 MB/s | 3.0 kB     00:00\nRetrieving package gdb [done (4.1 KiB/s)]\n" +
+				"Fetched 10 kB in 0s (123 kB/s)\n\r(Reading database ... 5%\r(Reading database ... 100%\n" +
+				"gdb   12.0 KiB  1.1 MiB/s 00:00 [######] 100%\n checking keyring [######] 100%\n",
+			"progress 10%\rPackage gdb is not signed\n", "Updating and loading repositories: | Package gdb is not signed",
+		},
 	} {
 		if got := (Result{Stdout: c.stdout, Stderr: c.stderr}).LastLines(); got != c.want {
 			t.Errorf("got %.2000q, want %.2000q", got, c.want)

@@ -24,11 +24,14 @@ type Result struct {
 	Code           int
 }
 
-// LastLines returns the program's last four lines on one line.
+// LastLines returns the program's last four lines on one line, without those that only tell how far
+// it was.
 func (r Result) LastLines() string {
 	var last []string
 	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
-		if line = strings.TrimSpace(line); line != "" {
+		line = strings.TrimSpace(line)
+		// A terminal shows the text after the last carriage return.
+		if line = strings.TrimSpace(line[strings.LastIndexByte(line, '\r')+1:]); line != "" && !isProgress(line) {
 			last = append(last[max(0, len(last)-3):], line)
 		}
 	}
@@ -36,6 +39,12 @@ func (r Result) LastLines() string {
 		last[i] = printable.Cut(line, lineLimit)
 	}
 	return strings.Join(last, " | ")
+}
+
+// isProgress reports whether a line is a program's progress: package managers print the rate of a
+// download, a percentage, or a bar.
+func isProgress(line string) bool {
+	return strings.Contains(line, "B/s") || strings.HasSuffix(line, "%") || strings.Contains(line, "[###")
 }
 
 // lineLimit bounds what is shown of a line.
