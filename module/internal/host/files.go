@@ -52,6 +52,10 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 		if tree.Nobody(err) {
 			continue // what no loader takes for a directory
 		}
+		if h.mayNotRead(err) {
+			h.unread = append(h.unread, dir)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -80,9 +84,19 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 	return files, files.Check()
 }
 
+// mayNotRead reports whether an error says that an ordinary user may not read something. Where nothing
+// will be changed, a caution says that the answer is incomplete.
+func (h *Host) mayNotRead(err error) bool {
+	return errors.Is(err, fs.ErrPermission) && h.readOnly && os.Geteuid() != 0
+}
+
 // withSysctlDir returns the tree with the files of a directory.
 func (h *Host) withSysctlDir(files sysctld.Tree, dir string, d *tree.Dir) (sysctld.Tree, error) {
 	names, err := d.Names()
+	if h.mayNotRead(err) {
+		h.unread = append(h.unread, dir)
+		return files, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +109,10 @@ func (h *Host) withSysctlDir(files sysctld.Tree, dir string, d *tree.Dir) (sysct
 		info, err := d.Lstat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it went just now
+		}
+		if h.mayNotRead(err) {
+			h.unread = append(h.unread, path.Join(dir, name))
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -134,7 +152,7 @@ func (h *Host) withSysctlFile(files sysctld.Tree, name, place string, info tree.
 		return append(files, h.loaders.Empty(name)), nil
 	case tree.Nobody(err):
 		return append(files, h.loaders.Nowhere(name, !errors.Is(err, fs.ErrNotExist))), nil
-	case errors.Is(err, fs.ErrPermission) && h.readOnly && os.Geteuid() != 0:
+	case h.mayNotRead(err):
 		h.unread = append(h.unread, name)
 		return files, nil
 	case err != nil:
@@ -152,7 +170,7 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, error) {
 	own := map[string]ptrace.OwnFile{}
 	for _, name := range ptrace.OwnFiles {
 		info, err := h.tree.Lstat(name)
-		if tree.Nobody(err) {
+		if tree.Nobody(err) || h.mayNotRead(err) { // SysctlTree noted what is not read
 			continue
 		}
 		if err != nil {
@@ -166,6 +184,9 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, error) {
 			return nil, fmt.Errorf("read %s: it %w, and is not made by this module: remove it", h.tree.At(name), err)
 		}
 		f, err := h.tree.Read(name, fileLimit)
+		if h.mayNotRead(err) {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -201,7 +222,7 @@ func (h *Host) leftovers(c copies) ([]ptrace.Leftover, error) {
 		names, read := h.listed[dir]
 		if !read {
 			var err error
-			if names, err = h.namesIn(dir); err != nil {
+			if names, _, err = h.namesIn(dir); err != nil {
 				return nil, err
 			}
 		}
@@ -227,18 +248,18 @@ func temporary(dir string, names []string) (left []ptrace.Leftover) {
 	return left
 }
 
-// namesIn returns the names in a directory, in no order, and none where there is no such directory, or where an ordinary
-// user, who changes nothing, may not see them.
-func (h *Host) namesIn(dir string) ([]string, error) {
+// namesIn returns the names in a directory, in no order, and none if there is no such directory. An ordinary
+// user may not see them; then hidden is true.
+func (h *Host) namesIn(dir string) (names []string, hidden bool, err error) {
 	d, err := h.tree.Dir(dir)
-	if tree.Nobody(err) || errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-		return nil, nil
+	if err == nil {
+		names, err = d.Names()
+		err = errors.Join(err, d.Close())
 	}
-	if err != nil {
-		return nil, err
+	if hidden = errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0; hidden || tree.Nobody(err) {
+		return nil, hidden, nil
 	}
-	names, err := d.Names()
-	return names, errors.Join(err, d.Close())
+	return names, false, err
 }
 
 // directory opens the directory of a file to change what is in it, and makes it if need be. It returns what takes back

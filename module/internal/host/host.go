@@ -262,7 +262,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
 		return o, err
 	}
-	o.Loaders, o.Unread = h.loaders, h.unread
+	o.Loaders = h.loaders
 	if o.Others, err = h.others(o, copies); err != nil {
 		return o, err
 	}
@@ -282,6 +282,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 		o.Repositories = h.repositories()
 	}
 	o.Debuggers = append(o.Debuggers, handBuilt...)
+	o.Unread = h.unread
 	return o, err
 }
 
@@ -342,9 +343,12 @@ func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
 	for _, dir := range dirs {
-		names, err := h.namesIn(dir)
+		names, hidden, err := h.namesIn(dir)
 		if err != nil {
 			return nil, fmt.Errorf("look for debuggers: %w", err)
+		}
+		if hidden && h.readOnly {
+			h.unread = append(h.unread, dir)
 		}
 		for _, name := range programs {
 			if !slices.Contains(names, name) {

@@ -24,7 +24,7 @@ func (h *Host) findLoaders() {
 // libraryDirs returns the directories that libraries are in: on Debian there is one for each architecture, in no order.
 func (h *Host) libraryDirs() []string {
 	dirs := []string{"/usr/lib64"}
-	names, _ := h.namesIn("/usr/lib") // without them the loaders are of no known version
+	names, _, _ := h.namesIn("/usr/lib") // without them the loaders are of no known version
 	for _, name := range names {
 		if strings.Contains(name, "-linux-") {
 			dirs = append(dirs, path.Join("/usr/lib", name))
@@ -36,7 +36,7 @@ func (h *Host) libraryDirs() []string {
 // newestSystemd returns the version of the newest libsystemd-shared-NNN*.so in a directory, -1 where there is none.
 func (h *Host) newestSystemd(dir string) int {
 	newest := -1
-	names, _ := h.namesIn(dir)
+	names, _, _ := h.namesIn(dir)
 	for _, name := range names {
 		if digits, ok := strings.CutPrefix(name, "libsystemd-shared-"); ok {
 			if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {

@@ -39,7 +39,7 @@ type copies struct{ finished, pending, names []string }
 
 // copies returns what lies among the originals.
 func (h *Host) copies() (c copies, err error) {
-	if c.names, err = h.namesIn(originals); err != nil {
+	if c.names, _, err = h.namesIn(originals); err != nil {
 		return c, err
 	}
 	for _, name := range c.names {

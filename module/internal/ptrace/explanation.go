@@ -103,7 +103,7 @@ func (o Observed) unreadCaution() []string {
 	if o.Unread == nil {
 		return nil
 	}
-	return []string{"this user may not read " + Named(o.Unread) + ", so its settings are not known: root is needed"}
+	return []string{"this user may not read " + Named(o.Unread) + ", so this answer is incomplete: root is needed"}
 }
 
 // howToGetYama says what to do about a kernel without it.
