@@ -27,3 +27,5 @@ require (
 	golang.org/x/sys v0.50.0
 	golang.org/x/tools v0.52.0 // indirect
 )
+
+replace github.com/hashicorp/go-hclog => ./third_party/go-hclog

@@ -199,7 +199,11 @@ func readBuilds(stage string) (builds, linked []component, err error) {
 		}
 		for _, module := range build.info.Deps {
 			purl := "pkg:golang/" + module.Path + "@" + module.Version
-			err := link(component{Type: "library", Name: module.Path, Version: module.Version, PURL: purl})
+			c := component{Type: "library", Name: module.Path, Version: module.Version, PURL: purl}
+			if module.Replace != nil {
+				c.Properties = []property{{"modified", module.Replace.Path}}
+			}
+			err := link(c)
 			if err != nil {
 				return nil, nil, err
 			}
