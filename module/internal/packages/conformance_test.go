@@ -45,7 +45,10 @@ case "$*" in
 	printf 'Package    Arch   Version Repository Size\nInstalling:\n enabler   noarch 1-1     lab        1 KiB\n\nTransaction Summary:\n Installing: 1 package\n'
 	case "$*" in *--assumeno*) exit 1 ;; esac
 	echo 1-1 >"$db/enabler" ;;
-*" remove "*) rm -f "$db/$name" ;;
+*" remove "*)
+	printf 'Package    Arch   Version Repository Size\nRemoving:\n %%s   noarch 1-1     lab        1 KiB\n\nTransaction Summary:\n Removing: 1 package\n' "$name"
+	case "$*" in *--assumeno*) exit 1 ;; esac
+	rm -f "$db/$name" ;;
 esac
 `
 

@@ -3,9 +3,11 @@
 package packages
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
@@ -49,7 +51,7 @@ const quiet = 2 * time.Second
 
 // rpmCache returns the cache for the answer about the names.
 func (m *Manager) rpmCache(names []string) rpmCache {
-	if is, err := fileInUse(m.files, berkeley); m.root != "/" || os.Geteuid() != 0 || err != nil || is {
+	if is, err := fileInUse(m.files, berkeley); m.root != "/" || os.Geteuid() != 0 || err != nil || is || !m.runIsVolatile() {
 		return rpmCache{}
 	}
 	files := slices.Clone(rpmConfiguration)
@@ -57,6 +59,17 @@ func (m *Manager) rpmCache(names []string) rpmCache {
 		files = append(files, file, file+walSuffix)
 	}
 	return rpmCacheFor(rpmCacheFile, files, names, time.Now())
+}
+
+// runIsVolatile reports whether /run is empty after a boot. It is not where it is part of an image that
+// is being built.
+func (m *Manager) runIsVolatile() bool {
+	d, err := m.files.Dir(path.Dir(rpmCacheFile))
+	if err != nil {
+		return false
+	}
+	volatile, err := d.Volatile()
+	return errors.Join(err, d.Close()) == nil && volatile
 }
 
 func rpmCacheFor(file string, files, names []string, now time.Time) rpmCache {

@@ -403,3 +403,10 @@ func (d *Dir) mounted(flag uint64) (bool, error) {
 	_, err := again(func() (int, error) { return 0, unix.Fstatfs(d.fd, &mount) })
 	return uint64(mount.Flags)&flag != 0, d.failed("statfs", "", err) // #nosec G115 -- they are bits
 }
+
+// Volatile reports whether the directory lies in memory, so that its files are gone after a boot.
+func (d *Dir) Volatile() (bool, error) {
+	var mount unix.Statfs_t
+	_, err := again(func() (int, error) { return 0, unix.Fstatfs(d.fd, &mount) })
+	return mount.Type == unix.TMPFS_MAGIC || mount.Type == unix.RAMFS_MAGIC, d.failed("statfs", "", err)
+}
