@@ -32,18 +32,18 @@ type Info struct {
 
 // Situation are the keys that an answer has once the host was observed.
 type Situation struct {
-	Yama              *bool               `json:"yama"`
-	Runtime           *ptrace.Scope       `json:"runtime"`
-	Locked            bool                `json:"locked"`
-	Persistent        Persistent          `json:"persistent"`
-	Settings          []Setting           `json:"settings"`
-	Packages          Enabling            `json:"packages"`
-	Debuggers         []Debugger          `json:"debuggers"`
-	Breaks            map[string][]string `json:"breaks"`
-	Denials           []Denial            `json:"denials"`
-	Auditors          []Verdict           `json:"auditors"`
-	Container         *string             `json:"container"`
-	SELinuxDenyPtrace *bool               `json:"selinux_deny_ptrace"`
+	Yama              *bool         `json:"yama"`
+	Runtime           *ptrace.Scope `json:"runtime"`
+	Locked            bool          `json:"locked"`
+	Persistent        Persistent    `json:"persistent"`
+	Settings          []Setting     `json:"settings"`
+	Packages          Enabling      `json:"packages"`
+	Debuggers         []Debugger    `json:"debuggers"`
+	Breaks            []Broken      `json:"breaks"`
+	Denials           []Denial      `json:"denials"`
+	Auditors          []Verdict     `json:"auditors"`
+	Container         *string       `json:"container"`
+	SELinuxDenyPtrace *bool         `json:"selinux_deny_ptrace"`
 
 	more int // places that Settings does not list
 }
@@ -55,6 +55,12 @@ type (
 		Manager  string  `json:"manager"`
 		ReadOnly *string `json:"read_only"`
 		Enabler  *string `json:"enabler"`
+	}
+	// Broken are the tools that a scope breaks, for whom it did not at the next lower one.
+	Broken struct {
+		Scope ptrace.Scope `json:"scope"`
+		Tools []string     `json:"tools"`
+		Who   string       `json:"who"`
 	}
 	// Denial is an attempt that Yama denied.
 	Denial struct {
@@ -145,10 +151,10 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		s.Debuggers[i].Why = orNull(e.Why(o.Debuggers[i]))
 		attaching = append(attaching, s.Debuggers[i].Name)
 	}
-	s.Breaks = map[string][]string{
-		"1": attaching,
-		"2": append([]string{}, o.Tracers...),
-		"3": append(slices.Clone(attaching), o.Tracers...),
+	s.Breaks = []Broken{
+		{ptrace.Restricted, attaching, "ordinary users"},
+		{ptrace.AdminOnly, append([]string{}, o.Tracers...), "ordinary users"},
+		{ptrace.NoAttach, append(slices.Clone(attaching), o.Tracers...), "root"},
 	}
 	if e.Denials != nil {
 		s.Denials = []Denial{}
@@ -178,7 +184,7 @@ func (s *Situation) sentence() string {
 		boot = fmt.Sprintf("the next boot sets %d by %s", *p.Boot, *p.BootSource)
 	}
 	tools := "no debugger needs 0"
-	if names := s.Breaks["1"]; len(names) > 0 {
+	if names := s.Breaks[0].Tools; len(names) > 0 {
 		tools = strings.Join(names, ", ") + map[bool]string{true: " needs 0", false: " need 0"}[len(names) == 1]
 	}
 	return fmt.Sprintf("%s, %s, and %s", now, boot, tools)

@@ -234,25 +234,26 @@ debuggers:
       type: str
       sample: required by debugedit (required by rpm-build)
 breaks:
-  description: Installed tools that would stop working for ordinary users at this value and still work at the next lower one.
+  description: Installed tools that would stop working at a scope and still work at the next lower one. One element for each of the scopes 1, 2 and 3.
   returned: when the host could be observed
-  type: dict
+  type: list
+  elements: dict
   contains:
-    "1":
-      description: Tools that attach to processes that they did not start.
+    scope:
+      description: The scope.
+      type: int
+      sample: 1
+    tools:
+      description:
+        - The tools. At 1 these are tools that attach to processes that they did not start. At 2 these are tools that trace their own children.
+        - At 3 these are all of the tools again.
       type: list
       elements: str
       sample: [strace]
-    "2":
-      description: Tools that trace their own children.
-      type: list
-      elements: str
-      sample: []
-    "3":
-      description: All of these tools again, now for root, too.
-      type: list
-      elements: str
-      sample: [strace]
+    who:
+      description: The users for whom these tools would stop working, V(ordinary users) or V(root).
+      type: str
+      sample: ordinary users
 denials:
   description: Attempts that Yama denied since the boot, at most 20, the latest last. V(null) if the kernel log cannot be read.
   returned: when the host could be observed
