@@ -57,8 +57,9 @@ func (h *Host) runningKernel(o *ptrace.Observed) (err error) {
 	return nil
 }
 
-// kernelDefault returns the value that the kernel started with, nil if it is not known. A
-// distribution's user land also runs on the kernels of others: Proxmox VE's, Raspberry Pi's.
+// kernelDefault returns the value that the kernel starts with, nil if it is not known. A
+// distribution's user land also runs on the kernels of others: Debian's on those of Proxmox VE and
+// Raspberry Pi. Where the distribution and the kernel tell different values, neither counts.
 func (h *Host) kernelDefault() (*ptrace.Scope, error) {
 	value := h.distro.KernelDefault
 	if !h.image { // the image's kernel is another one
@@ -67,8 +68,13 @@ func (h *Host) kernelDefault() (*ptrace.Scope, error) {
 			return nil, err
 		}
 		for i := range h.catalog.Kernels {
-			if kernel := &h.catalog.Kernels[i]; strings.Contains(string(f.Content), kernel.Version) {
+			kernel := &h.catalog.Kernels[i]
+			switch {
+			case !strings.Contains(string(f.Content), kernel.Version):
+			case value == nil:
 				value = &kernel.Default
+			case *value != kernel.Default:
+				value = nil
 			}
 		}
 	}
