@@ -216,6 +216,12 @@ func TestRoots(t *testing.T) {
 		}, host: true},
 		{name: "another user's link", root: linkOf(tree), refused: "/srv/theirs"},
 		{name: "another user's link to the host", root: linkOf("/"), refused: "/srv/theirs"},
+		{name: "another user's link in a sticky directory", root: func(t *testing.T, h *sandbox.Host) string {
+			const dir, name = "/srv/sticky", "/srv/sticky/tree"
+			must(t, os.Mkdir(h.Path(dir), 0o755), os.Symlink(tree, h.Path(name)), unix.Chmod(h.Path(dir), 0o1777))
+			own(t, h, name)
+			return name
+		}, refused: "/srv/sticky/tree"},
 		{name: "a link by way of another user's", root: func(t *testing.T, h *sandbox.Host) string {
 			must(t, os.Symlink(linkOf(tree)(t, h), h.Path("/tree")))
 			return "/tree"
