@@ -13,8 +13,8 @@ import (
 	"hardening.yama/tests/sandbox"
 )
 
-// TestNothingLeft checks that no program runs on when a run has ended: on good trees, and where a run
-// fails while a query of the package database is under way.
+// TestNothingLeft checks that no program runs on when a run has ended: on good trees, and where a
+// run fails while a query of the package database is under way.
 func TestNothingLeft(t *testing.T) {
 	sandbox.Enter(t)
 	layer := hostLayer(t)

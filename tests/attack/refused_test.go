@@ -126,19 +126,20 @@ func TestOthersCache(t *testing.T) {
 	}
 }
 
-// TestOthersCopies checks that a line is not commented out if others could change the copy of its file.
-// The message must name the directory.
+// TestOthersCopies checks that a line is not commented out if others could change the copy of its
+// file. The message must name the directory.
 func TestOthersCopies(t *testing.T) {
 	sandbox.Enter(t)
 	layer := hostLayer(t)
 	const local, copies = "/etc/sysctl.d/20-local.conf", "/var/lib/hardening.yama/originals"
 	for _, root := range []string{"", "/srv/build/img"} {
+		theirs := func(file string) error { return os.Lchown(file, service, service) }
 		for _, c := range []struct {
 			name, dir string
 			change    func(file string) error
 		}{
-			{"the directory above is another's", path.Dir(copies), func(file string) error { return os.Lchown(file, service, service) }},
-			{"the directory is another's", copies, func(file string) error { return os.Lchown(file, service, service) }},
+			{"the directory above is another's", path.Dir(copies), theirs},
+			{"the directory is another's", copies, theirs},
 			{"everybody may make files", copies, func(file string) error { return unix.Chmod(file, 0o1777) }},
 		} {
 			t.Run(root+" "+c.name, func(t *testing.T) {
