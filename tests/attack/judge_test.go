@@ -145,11 +145,8 @@ func worst(found []finding) (v verdict) {
 
 // known says why a wrong verdict is still there, "" where it must not be.
 func known(name, kind string, f finding) string {
-	switch {
-	case name == "/etc/pacman.conf" && kind == "->/out" && f.verdict == reads:
+	if name == "/etc/pacman.conf" && kind == "->/out" && f.verdict == reads {
 		return "pacman opens its configuration before it enters the tree"
-	case strings.Contains(f.detail, "rpmdb.sqlite-wal") && f.verdict == writes:
-		return "rpm writes its log when it is the first to open the database of a tree"
 	}
 	return ""
 }

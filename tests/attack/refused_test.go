@@ -126,6 +126,49 @@ func TestOthersCache(t *testing.T) {
 	}
 }
 
+// TestOthersCopies checks that a line is not commented out if others could change the copy of its
+// file. The message must name the directory.
+func TestOthersCopies(t *testing.T) {
+	sandbox.Enter(t)
+	layer := hostLayer(t)
+	const local, copies = "/etc/sysctl.d/20-local.conf", "/var/lib/hardening.yama/originals"
+	for _, root := range []string{"", "/srv/build/img"} {
+		theirs := func(file string) error { return os.Lchown(file, service, service) }
+		for _, c := range []struct {
+			name, dir string
+			change    func(file string) error
+		}{
+			{"the directory above is another's", path.Dir(copies), theirs},
+			{"the directory is another's", copies, theirs},
+			{"everybody may make files", copies, func(file string) error { return unix.Chmod(file, 0o1777) }},
+		} {
+			t.Run(root+" "+c.name, func(t *testing.T) {
+				h, _ := builder(t, layer, named("apt"))
+				must(t, write(h.Root, root+local, scopeLine), os.MkdirAll(h.Path(root+copies), 0o755))
+				must(t, c.change(h.Path(root+c.dir)))
+				before := sandbox.PictureOf(h.Path(root + path.Dir(copies)))
+				r := restricted("packages", "ignore")
+				if root != "" {
+					r.Arguments["root"] = root
+				}
+				o := h.Run(r)
+				if how := wrong(o); how != "" || !o.Failed() {
+					t.Fatalf("it is not refused: %s %s", how, o.Text("msg"))
+				}
+				if !naming(o.Text("msg"), root+c.dir) {
+					t.Errorf("%s is not named: %s", root+c.dir, o.Text("msg"))
+				}
+				if content, err := os.ReadFile(h.Path(root + local)); err != nil || string(content) != scopeLine {
+					t.Errorf("%s has %q now, %v", local, content, err)
+				}
+				if changes := sandbox.PictureOf(h.Path(root + path.Dir(copies))).Since(before); changes != "" {
+					t.Errorf("changed: %s", changes)
+				}
+			})
+		}
+	}
+}
+
 // TestRoots takes links as root: those of the kernel below /proc, and others. The program must
 // change the tree that the link leads to, or refuse it. It must never change another tree, or the
 // host.
@@ -174,6 +217,12 @@ func TestRoots(t *testing.T) {
 		}, host: true},
 		{name: "another user's link", root: linkOf(tree), refused: "/srv/theirs"},
 		{name: "another user's link to the host", root: linkOf("/"), refused: "/srv/theirs"},
+		{name: "another user's link in a sticky directory", root: func(t *testing.T, h *sandbox.Host) string {
+			const dir, name = "/srv/sticky", "/srv/sticky/tree"
+			must(t, os.Mkdir(h.Path(dir), 0o755), os.Symlink(tree, h.Path(name)), unix.Chmod(h.Path(dir), 0o1777))
+			own(t, h, name)
+			return name
+		}, refused: "/srv/sticky/tree"},
 		{name: "a link by way of another user's", root: func(t *testing.T, h *sandbox.Host) string {
 			must(t, os.Symlink(linkOf(tree)(t, h), h.Path("/tree")))
 			return "/tree"

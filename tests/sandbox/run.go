@@ -46,6 +46,9 @@ type Outcome struct {
 	// Hung: the program was killed at the limit.
 	Hung bool
 	Took time.Duration
+	// Left are the command lines of programs that still ran when the program had ended. They were
+	// killed.
+	Left []string
 	// Report is the one line of JSON, nil if there is none or more than one.
 	Report map[string]any
 }
@@ -96,7 +99,39 @@ func (h *Host) Run(r Run) Outcome {
 	if err != nil {
 		return Outcome{Stderr: err.Error(), Code: -1}
 	}
-	return watch(c, r.Limit)
+	o := watch(c, r.Limit)
+	o.Left = h.end()
+	return o
+}
+
+// end kills the programs that run on the host, but for attackers, and returns their command lines.
+func (h *Host) end() (commands []string) {
+	self, _ := os.Readlink("/proc/self/exe")
+	for _, pid := range processes() {
+		dir := fmt.Sprintf("/proc/%d", pid)
+		root, err := os.Readlink(dir + "/root")
+		if err != nil || root != h.Root { // a zombie has none
+			continue
+		}
+		if exe, err := os.Readlink(dir + "/exe"); err != nil || exe == self {
+			continue
+		}
+		command, _ := os.ReadFile(dir + "/cmdline")
+		commands = append(commands, strings.ReplaceAll(strings.TrimRight(string(command), "\x00"), "\x00", " "))
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return commands
+}
+
+// processes returns the processes of the sandbox.
+func processes() (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // program returns the command of a run.
@@ -181,13 +216,8 @@ func reportIn(output string) map[string]any {
 // descendants returns the children of a process, their children, and so on.
 func descendants(pid int) []int {
 	children := map[int][]int{}
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		child, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + entry.Name() + "/stat")
+	for _, child := range processes() {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", child))
 		if err != nil {
 			continue
 		}
