@@ -44,6 +44,8 @@ type Host struct {
 	explain   bool
 	owners    map[string]string
 	requirers func() (map[string][]string, error)
+	// stop ends the queries that are under way.
+	stop context.CancelFunc
 	// found are the files that name the key, by the names that loaders have for them, and listed the names in directories.
 	found  map[string]tree.File
 	listed map[string][]string
@@ -199,6 +201,12 @@ func (h *Host) use(external func(root string) (PackageManager, error)) error {
 
 // Close ends what was started for the host.
 func (h *Host) Close() error {
+	if h.stop != nil {
+		h.stop()
+	}
+	if h.requirers != nil {
+		_, _ = h.requirers() // an answer that nothing needs any more
+	}
 	_ = h.tree.Close()    // only looked through
 	if h.manager == nil { // it could not be started
 		return nil
@@ -231,12 +239,21 @@ func parseOSRelease(content string) map[string]string {
 }
 
 // Observe reads what the host is like. It writes nothing and asks no package manager, only the package database.
-func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
-	var o ptrace.Observed
-	var err error
+func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
+	if h.stop != nil {
+		h.stop()
+	}
+	ctx, h.stop = context.WithCancel(ctx)
 	// The package database answers while the files are read.
 	names, programs := h.catalog.Names()
 	found := h.manager.StartInstalled(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
+	asking := true
+	defer func() {
+		if asking { // a failure must not leave the query running
+			h.stop()
+			_, _ = found()
+		}
+	}()
 	if h.explain {
 		h.requirers = async.Start(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
 	}
@@ -276,6 +293,7 @@ func (h *Host) Observe(ctx context.Context) (ptrace.Observed, error) {
 	if err != nil {
 		return o, err
 	}
+	asking = false
 	installed, err := found()
 	h.classify(installed, names, &o)
 	if o.Enabler.Installed == "" && len(o.Enabler.Candidates) > 0 {
