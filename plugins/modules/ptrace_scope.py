@@ -191,6 +191,8 @@ notes:
     (rpm-ostree, bootc, transactional-update), and on hosts with a read-only C(/usr). There it uses drop-ins and masks in
     C(/etc).
   - Does not refresh the package lists of apt and pacman.
+  - The action group C(group/hardening.yama.ptrace) for C(module_defaults) has both modules. It may hold only the options of
+    both modules, which are O(debuggers), O(ignore_debuggers), O(catalog) and O(backend_plugin).
   - Writes each run, and each change with its reason, to the system log of the host, as Ansible's own modules do. This
     applies to check mode, too. The fields in the journal begin with C(PTRACE_SCOPE_). Values of options that are free text
     or names are not logged. With C(no_log) or C(no_target_syslog) nothing is logged.

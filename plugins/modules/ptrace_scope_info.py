@@ -84,6 +84,8 @@ attributes:
     platforms: linux
 notes:
   - An ordinary user can run it, as far as that user can read the files.
+  - The action group C(group/hardening.yama.ptrace) for C(module_defaults) has both modules. It may hold only the options of
+    both modules, which are O(debuggers), O(ignore_debuggers), O(catalog) and O(backend_plugin).
   - Writes one line to the system log of the host, as Ansible's own modules do. With C(no_log) or C(no_target_syslog)
     nothing is logged.
   - The program is sent and kept on the host as for M(hardening.yama.ptrace_scope). In check mode it is sent and not kept.

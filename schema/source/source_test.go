@@ -3,8 +3,11 @@
 package source
 
 import (
+	"maps"
 	"os"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,5 +69,34 @@ func TestTables(t *testing.T) {
 	}
 	if got := schema.Known(); !reflect.DeepEqual(got, want) {
 		t.Errorf("catalogue %+v, want %+v", got, want)
+	}
+}
+
+// TestActionGroup checks that the documentation of both modules lists the options that may stand in
+// module_defaults of their group: those of both.
+func TestActionGroup(t *testing.T) {
+	list := regexp.MustCompile(`options of\s+both modules, which are ([^.]*)\.`)
+	want := map[string]bool{}
+	for _, o := range schema.Info.Options {
+		if slices.ContainsFunc(schema.Scope.Options, func(other schema.Option) bool { return other.Name == o.Name }) {
+			want[o.Name] = true
+		}
+	}
+	for _, m := range []schema.Module{schema.Scope, schema.Info} {
+		text, err := Contract("../..", m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := list.FindStringSubmatch(text)
+		if found == nil {
+			t.Fatalf("%s.yml lists no options of both modules", m.Name)
+		}
+		got := map[string]bool{}
+		for _, option := range regexp.MustCompile(`O\((\w+)\)`).FindAllStringSubmatch(found[1], -1) {
+			got[option[1]] = true
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s.yml lists %v, and both modules have %v", m.Name, got, want)
+		}
 	}
 }
