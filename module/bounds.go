@@ -106,6 +106,14 @@ func moreSettings(listed []Setting, more int) []string {
 		ptrace.Count(more), ptrace.Key, len(listed))}
 }
 
+// moreDebuggers returns a warning that not all debuggers are listed, none where they are.
+func moreDebuggers(more int) []string {
+	if more == 0 {
+		return nil
+	}
+	return []string{ptrace.Count(more) + " further debuggers are not listed in debuggers"}
+}
+
 // bound keeps the report within its bounds.
 func (r *Report) bound() {
 	r.Msg = ptrace.Shown(r.Msg, 2*sentenceShown)
@@ -114,6 +122,7 @@ func (r *Report) bound() {
 		r.Decision.Because = ptrace.Shown(r.Decision.Because, sentenceShown)
 		boundDebuggers(r.Debuggers)
 		left = moreSettings(r.Settings, r.more)
+		left = append(left, moreDebuggers(r.moreDebuggers)...)
 		var more int
 		if r.Actions, more = boundedActions(r.Actions, actionsRoom); more > 0 {
 			left = append(left, ptrace.Count(more)+" further changes are not listed in actions")
@@ -134,6 +143,7 @@ func (i *Info) bound() {
 			d.Tracer, d.Target = ptrace.Shown(d.Tracer, wordShown), ptrace.Shown(d.Target, wordShown)
 		}
 		left = moreSettings(i.Settings, i.more)
+		left = append(left, moreDebuggers(i.moreDebuggers)...)
 	}
 	i.Warnings = append(boundedWarnings(i.Warnings), left...)
 }

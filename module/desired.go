@@ -63,15 +63,16 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 	return d, nil
 }
 
-// namesIn returns the names of packages or programs that an option lists.
+// namesIn returns the names and patterns of packages or programs that an option lists.
 func namesIn(v ansible.Values, option string) (names []string, err error) {
 	given, _ := v[option].([]string)
 	for _, name := range given {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		if !schema.IsPackageName(name) {
-			return nil, fmt.Errorf("value of %s must be names of packages or programs, got: %q", option, name)
+		if !schema.IsPackagePattern(name) {
+			return nil, fmt.Errorf("value of %s must be names or patterns of packages or programs, got: %q",
+				option, name)
 		}
 		names = append(names, name)
 	}

@@ -45,7 +45,8 @@ type Situation struct {
 	Container         *string       `json:"container"`
 	SELinuxDenyPtrace *bool         `json:"selinux_deny_ptrace"`
 
-	more int // places that Settings does not list
+	more          int // places that Settings does not list
+	moreDebuggers int // debuggers that Debuggers does not list
 }
 
 // The parts of an answer, as RETURN describes them.
@@ -109,6 +110,11 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 	if err != nil {
 		return err
 	}
+	if observed.Questionable() {
+		if err := m.Answer(ctx, ptrace.AskRequirers, &observed); err != nil {
+			return err
+		}
+	}
 	explanation, err := m.Explain(observed)
 	if err != nil {
 		return err
@@ -134,7 +140,6 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		Persistent:        persistentOf(o.Tree),
 		Settings:          settings,
 		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed)},
-		Debuggers:         debuggersOf(o),
 		Auditors:          []Verdict{},
 		Container:         orNull(o.Container),
 		SELinuxDenyPtrace: e.SELinuxDenyPtrace,
@@ -143,12 +148,15 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 	if yama := o.Runtime != nil; o.RuntimeUnknown == "" {
 		s.Yama = &yama
 	}
+	s.Debuggers, s.moreDebuggers = debuggersOf(o)
 	for i := range s.Settings {
 		s.Settings[i].Package = orNull(ptrace.Shown(e.Owners[s.Settings[i].File], wordShown))
 	}
 	attaching := make([]string, 0, len(s.Debuggers))
 	for i := range s.Debuggers {
-		s.Debuggers[i].Why = orNull(e.Why(o.Debuggers[i]))
+		if s.Debuggers[i].Why == nil {
+			s.Debuggers[i].Why = orNull(e.Why(o.Debuggers[i]))
+		}
 		attaching = append(attaching, s.Debuggers[i].Name)
 	}
 	s.Breaks = []Broken{

@@ -68,6 +68,8 @@ func logObserved(log hclog.Logger, o ptrace.Observed, err error, took time.Durat
 
 func logAnswer(log hclog.Logger, q ptrace.Question, e ptrace.Enabler, took time.Duration) {
 	switch {
+	case q == ptrace.AskRequirers:
+		log.Debug("ask which debuggers count", "took", took)
 	case q == ptrace.AskOffer && e.Offer != nil:
 		log.Debug("ask for an offer", "package", e.Offer.Package, "with", e.Offer.With, "cause", e.Offer.Cause, "took", took)
 	case q == ptrace.AskRemoval && e.Removal != nil:

@@ -52,7 +52,8 @@ type Findings struct {
 	Verified       *bool       `json:"verified"`
 	StricterKept   bool        `json:"stricter_kept"`
 
-	more int // places that Settings does not list
+	more          int // places that Settings does not list
+	moreDebuggers int // debuggers that Debuggers does not list
 }
 
 // The parts of a report, as RETURN describes them.
@@ -87,11 +88,12 @@ type (
 		Installed []string `json:"installed"`
 		Removed   []string `json:"removed"`
 	}
-	// Debugger is an installed tool that counts.
+	// Debugger is an installed tool that attaches to processes it did not start.
 	Debugger struct {
 		Name    string  `json:"name"`
 		Version *string `json:"version"`
 		Source  string  `json:"source"`
+		Counts  *bool   `json:"counts"`
 		Why     *string `json:"why"`
 	}
 	// Setting is a place that names the key, and what becomes of it.
@@ -218,7 +220,7 @@ func (r *Report) findings() {
 		Manager: first.Enabler.Manager, ReadOnly: orNull(first.Enabler.Sealed), Enabler: orNull(last.Enabler.Installed),
 		Installed: []string{}, Removed: []string{},
 	}
-	r.Debuggers = debuggersOf(first)
+	r.Debuggers, r.moreDebuggers = debuggersOf(first)
 	r.Settings, r.more = settingsOf(last.Tree, last)
 	r.Actions = make([]Action, 0, len(r.done))
 	for _, a := range r.done {
@@ -292,16 +294,26 @@ func settingOf(s sysctld.Setting, ok bool) (*int, *string) {
 	return &n, &source
 }
 
-func debuggersOf(o ptrace.Observed) []Debugger {
-	debuggers := make([]Debugger, 0, len(o.Debuggers))
-	for _, d := range o.Debuggers {
+// debuggersListed is how many debuggers a report has at most. A pattern can match many.
+const debuggersListed = 100
+
+// debuggersOf returns the first debuggers, and how many more there are.
+func debuggersOf(o ptrace.Observed) (debuggers []Debugger, more int) {
+	listed := o.Debuggers[:min(len(o.Debuggers), debuggersListed)]
+	debuggers = make([]Debugger, 0, len(listed))
+	for _, d := range listed {
 		source := "package"
 		if d.Path != "" {
 			source = "path"
 		}
-		debuggers = append(debuggers, Debugger{Name: d.Name, Version: orNull(d.Version), Source: source})
+		counts := !d.Excused
+		shown := Debugger{Name: d.Name, Version: orNull(d.Version), Source: source, Counts: &counts, Why: orNull(d.Why)}
+		if source == "package" && o.Incidental != nil && !d.ExcuseKnown {
+			shown.Counts = nil // unknown
+		}
+		debuggers = append(debuggers, shown)
 	}
-	return debuggers
+	return debuggers, len(o.Debuggers) - len(listed)
 }
 
 func orNull(s string) *string {

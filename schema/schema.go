@@ -58,7 +58,8 @@ type Kernel struct {
 	Default int    `yaml:"default"`
 }
 
-// Debugger is a tool that attaches to processes it did not start.
+// Debugger is a tool that attaches to processes it did not start. Its packages and programs are
+// names or patterns.
 type Debugger struct {
 	Name     string   `yaml:"name"`
 	Packages []string `yaml:"packages"`
@@ -72,9 +73,20 @@ type Catalog struct {
 	Kernels           []Kernel       `yaml:"kernels"`
 	EnablerCapability string         `yaml:"enabler_capability"`
 	Debuggers         []Debugger     `yaml:"debuggers"`
+	// ProgramDirs are the directories of programs that no package brings. A * stands for the name
+	// of a directory.
+	ProgramDirs []string `yaml:"program_dirs"`
+	// Companions are packages that come with a tool and are none. A pattern does not match them.
+	Companions []string `yaml:"companions"`
+	// IncidentalRequirers are packages that require a debugger for their own work. One that only
+	// they require does not count.
+	IncidentalRequirers []string `yaml:"incidental_requirers"`
 	// Tracers are tools that trace only their own children, or who let them.
 	Tracers  []string  `yaml:"tracers"`
 	Auditors []Auditor `yaml:"auditors"`
+
+	// ignored are names and patterns of debuggers, packages and programs that do not count.
+	ignored []string
 }
 
 // Auditor is what a benchmark or a scanner accepts.
@@ -134,50 +146,63 @@ func leadingNumber(version string) int {
 	return n
 }
 
-// With returns the catalogue with further debuggers, each a name of a package and of a program, and without those that
-// ignore names, by the debugger's own name or by that of a package.
+// With returns the catalog with further debuggers, each a name or pattern of packages and of
+// programs, and without those that ignore matches, by the name of the debugger, of a package or of
+// a program.
 func (c Catalog) With(debuggers, ignore []string) Catalog {
-	ignored := make(map[string]bool, len(ignore))
-	for _, name := range ignore {
-		ignored[name] = true
-	}
+	c.ignored = ignore
 	all := append([]Debugger{}, c.Debuggers...)
 	for _, name := range debuggers {
 		all = append(all, Debugger{Name: name, Packages: []string{name}, Programs: []string{name}})
 	}
 	c.Debuggers = nil
+	ignored := NamesOf(ignore)
 	for _, d := range all {
-		if ignored[d.Name] {
-			continue
+		if !ignored.Has(d.Name) {
+			c.Debuggers = append(c.Debuggers, d)
 		}
-		packages := []string{}
-		for _, p := range d.Packages {
-			if !ignored[p] {
-				packages = append(packages, p)
-			}
-		}
-		d.Packages = packages
-		c.Debuggers = append(c.Debuggers, d)
 	}
 	return c
 }
 
-// Names returns the sorted names of the packages that bring a debugger, and of the debuggers' programs.
+// Names returns the sorted names of the packages that bring a debugger, and of the debuggers'
+// programs. Patterns are among them that stand for too many names.
 func (c Catalog) Names() (packages, programs []string) {
 	for _, d := range c.Debuggers {
 		packages = append(packages, d.Packages...)
 		programs = append(programs, d.Programs...)
 	}
-	return unique(packages), unique(programs)
+	ignored := NamesOf(c.ignored)
+	packages = standFor(packages, ignored)
+	sort.Strings(packages)
+	return packages, standFor(programs, ignored)
 }
 
-func unique(names []string) []string {
-	sort.Strings(names)
-	var out []string
-	for i, n := range names {
-		if i == 0 || n != names[i-1] {
-			out = append(out, n)
-		}
+// TracerNames returns the names of tracers as Names does.
+func (c *Catalog) TracerNames() []string { return standFor(c.Tracers, Names{}) }
+
+// Counts reports whether a package or program that was found by one of the names counts. One that a
+// pattern matches may be ignored, or be the documentation or a library of a tool.
+func (c *Catalog) Counts(names Names, name string) bool {
+	if slices.Contains(names.all, name) {
+		return true
 	}
-	return out
+	pattern := names.Pattern(name)
+	if pattern == "" || c.Ignores(name) {
+		return false
+	}
+	companions := NamesOf(c.Companions)
+	return !companions.Has(name) || companions.Has(pattern)
+}
+
+// Ignores reports whether something is ignored by name or by a pattern.
+func (c *Catalog) Ignores(name string) bool { return NamesOf(c.ignored).Has(name) }
+
+// standFor returns the names that patterns stand for, without the ignored ones.
+func standFor(patterns []string, ignored Names) []string {
+	names := make([]string, 0, 4*len(patterns))
+	for _, pattern := range patterns {
+		names = expand(names, pattern)
+	}
+	return slices.DeleteFunc(names, ignored.Has)
 }

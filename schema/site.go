@@ -16,6 +16,8 @@ type Site struct {
 	Distributions []Distribution
 	Debuggers     []Debugger
 	Tracers       []string
+	// IncidentalRequirers are packages that require a debugger for their own work.
+	IncidentalRequirers []string
 }
 
 // ReadSite reads a site's catalogue from what a file of YAML or JSON holds, and says everything that is wrong with it. The
@@ -23,19 +25,23 @@ type Site struct {
 func ReadSite(value any, managers []string) (Site, error) {
 	var s Site
 	r := &siteReader{}
-	top := r.fields("the file", value, "distributions", "debuggers", "tracers")
+	top := r.fields("the file", value, "distributions", "debuggers", "incidental_requirers", "tracers")
 	for i, entry := range r.list("distributions", top["distributions"]) {
 		s.Distributions = append(s.Distributions, r.distribution(fmt.Sprintf("distributions[%d]", i), entry, managers))
 	}
 	for i, entry := range r.list("debuggers", top["debuggers"]) {
 		s.Debuggers = append(s.Debuggers, r.debugger(fmt.Sprintf("debuggers[%d]", i), entry))
 	}
-	s.Tracers = r.names("tracers", top["tracers"], IsPackageName, "a name of a package")
+	s.IncidentalRequirers = r.names("incidental_requirers", top["incidental_requirers"], IsPackageName,
+		"a name of a package")
+	s.Tracers = r.names("tracers", top["tracers"], IsPackagePattern, packagePattern)
 	if len(r.wrong) > 0 {
 		return s, errors.New(strings.Join(r.wrong, "; "))
 	}
 	return s, nil
 }
+
+const packagePattern = "a name or pattern of packages"
 
 // siteReader notes what is wrong, and where.
 type siteReader struct{ wrong []string }
@@ -70,10 +76,11 @@ func (r *siteReader) debugger(where string, value any) Debugger {
 	f := r.fields(where, value, "name", "packages", "programs")
 	d := Debugger{
 		Name:     r.name(where, f["name"]),
-		Packages: r.names(where+".packages", f["packages"], IsPackageName, "a name of a package"),
-		Programs: r.names(where+".programs", f["programs"], IsPackageName, "a name of a program, without a directory"),
+		Packages: r.names(where+".packages", f["packages"], IsPackagePattern, packagePattern),
+		Programs: r.names(where+".programs", f["programs"], IsPackagePattern,
+			"a name or pattern of programs, without a directory"),
 	}
-	if !IsPackageName(d.Name) && (f["packages"] == nil || f["programs"] == nil) && d.Name != "" {
+	if !IsPackagePattern(d.Name) && (f["packages"] == nil || f["programs"] == nil) && d.Name != "" {
 		r.fail(where, "name %q is no name of a package or program: give packages and programs", d.Name)
 	}
 	return d
@@ -179,6 +186,7 @@ func IsPackageName(name string) bool {
 func (c Catalog) Add(s Site) Catalog {
 	c.Distributions = slices.Concat(s.Distributions, c.Distributions)
 	c.Tracers = slices.Concat(c.Tracers, s.Tracers)
+	c.IncidentalRequirers = slices.Concat(c.IncidentalRequirers, s.IncidentalRequirers)
 	known := c.Debuggers
 	c.Debuggers = nil
 	for _, d := range known {

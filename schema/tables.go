@@ -57,13 +57,13 @@ var catalog = Catalog{Distributions: []Distribution{
 }, Unknown: Distribution{Managers: []string{"dnf5", "dnf", "zypper", "apt", "pacman", "apk"}, Enablers: []string{"yama-ptrace-enable", "elfutils-yama-ptrace-enable", "aaa_base-yama-enable-ptrace", "elfutils-default-yama-scope"}, DropIns: []string{"10-default-yama-scope.conf", "52-yama.conf"}}, Kernels: []Kernel{
 	{Version: "debian-kernel@lists.debian.org"},
 }, EnablerCapability: "default-yama-scope", Debuggers: []Debugger{
-	{Name: "gdb", Packages: []string{"gdb", "gdb-headless", "gdb-minimal", "gdb-gdbserver", "gdbserver"}, Programs: []string{"gdb", "gdbserver"}},
-	{Name: "lldb", Packages: []string{"lldb"}, Programs: []string{"lldb", "lldb-server"}},
-	{Name: "strace", Packages: []string{"strace"}, Programs: []string{"strace"}},
-	{Name: "ltrace", Packages: []string{"ltrace"}, Programs: []string{"ltrace"}},
+	{Name: "gdb", Packages: []string{"gdb", "gdb-headless", "gdb-minimal", "gdb-multiarch", "gdb-gdbserver", "gdbserver", "gcc-toolset-9-gdb", "gcc-toolset-1[0-9]-gdb", "gcc-toolset-1[0-9]-gdb-gdbserver", "devtoolset-[2-46-9]-gdb", "devtoolset-1[0-2]-gdb", "devtoolset-[2-46-9]-gdb-gdbserver", "devtoolset-1[0-2]-gdb-gdbserver", "cuda-gdb-1[1-3]-[0-9]"}, Programs: []string{"gdb", "gdb-multiarch", "gdbserver", "cuda-gdb"}},
+	{Name: "lldb", Packages: []string{"lldb", "lldb[4-9]", "lldb[12][0-9]", "lldb-[7-9]", "lldb-[12][0-9]", "lldb-3.[4-9]", "lldb-[4-6].0", "llvm-toolset-7-lldb"}, Programs: []string{"lldb", "lldb-[7-9]", "lldb-[12][0-9]", "lldb-server", "lldb-server-[7-9]", "lldb-server-[12][0-9]"}},
+	{Name: "strace", Packages: []string{"strace", "gcc-toolset-9-strace", "gcc-toolset-1[0-4]-strace", "devtoolset-[2-46-9]-strace", "devtoolset-1[0-2]-strace"}, Programs: []string{"strace"}},
+	{Name: "ltrace", Packages: []string{"ltrace", "gcc-toolset-9-ltrace", "gcc-toolset-1[0-4]-ltrace", "devtoolset-[2-46-9]-ltrace", "devtoolset-1[0-2]-ltrace"}, Programs: []string{"ltrace"}},
 	{Name: "delve", Packages: []string{"delve"}, Programs: []string{"dlv"}},
-	{Name: "elfutils", Packages: []string{"elfutils"}, Programs: []string{"eu-stack"}},
-	{Name: "systemtap-runtime", Packages: []string{"systemtap-runtime"}, Programs: []string{"staprun"}},
+	{Name: "elfutils", Packages: []string{"elfutils", "gcc-toolset-9-elfutils", "gcc-toolset-1[0-4]-elfutils", "devtoolset-[2-46-9]-elfutils", "devtoolset-1[0-2]-elfutils"}, Programs: []string{"eu-stack"}},
+	{Name: "systemtap-runtime", Packages: []string{"systemtap-runtime", "gcc-toolset-9-systemtap-runtime", "gcc-toolset-1[0-4]-systemtap-runtime", "devtoolset-[2-46-9]-systemtap-runtime", "devtoolset-1[0-2]-systemtap-runtime"}, Programs: []string{"staprun"}},
 	{Name: "reptyr", Packages: []string{"reptyr"}, Programs: []string{"reptyr"}},
 	{Name: "scanmem", Packages: []string{"scanmem"}, Programs: []string{"scanmem"}},
 	{Name: "heaptrack", Packages: []string{"heaptrack"}, Programs: []string{"heaptrack"}},
@@ -77,7 +77,9 @@ var catalog = Catalog{Distributions: []Distribution{
 	{Name: "rbspy", Packages: []string{"rbspy"}, Programs: []string{"rbspy"}},
 	{Name: "pystack", Packages: []string{"pystack", "python3-pystack"}, Programs: []string{"pystack"}},
 	{Name: "frida", Packages: []string{"frida", "frida-tools"}, Programs: []string{"frida", "frida-server", "frida-trace"}},
-}, Tracers: []string{"rr", "valgrind", "wine", "wine-core", "proot"}, Auditors: []Auditor{
+	{Name: "austin", Packages: []string{"austin"}, Programs: []string{"austin", "austinp"}},
+	{Name: "pwndbg", Packages: []string{"pwndbg", "pwndbg-lldb"}, Programs: []string{"pwndbg", "pwndbg-lldb"}},
+}, ProgramDirs: []string{"/usr/local/bin", "/usr/local/sbin", "/opt/rh/*/root/usr/bin", "/run/current-system/sw/bin", "/run/current-system/profile/bin", "/nix/var/nix/profiles/default/bin"}, Companions: []string{"lib*", "fonts-*", "python3-*", "*-common", "*-dbg", "*-dbgsym", "*-debuginfo", "*-debugsource", "*-dev", "*-devel", "*-doc", "*-docs", "*-fonts", "*-headers", "*-l10n", "*-lang", "*-libs", "*-man", "*-source", "*-src"}, IncidentalRequirers: []string{"anaconda-install-env-deps"}, Tracers: []string{"rr", "valgrind", "gcc-toolset-9-valgrind", "gcc-toolset-1[0-4]-valgrind", "devtoolset-[2-46-9]-valgrind", "devtoolset-1[0-2]-valgrind", "wine", "wine64", "wine-core", "wine-stable", "wine-staging", "wine-devel", "proot"}, Auditors: []Auditor{
 	{Name: "CIS", Accepts: []int{1}, Explicit: true},
 	{Name: "STIG", Accepts: []int{1}, Explicit: true},
 	{Name: "ComplianceAsCode", Accepts: []int{1}, Explicit: true},

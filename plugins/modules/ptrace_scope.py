@@ -67,13 +67,15 @@ options:
   debuggers:
     description:
       - Names of further debuggers for O(state=auto). The module looks for packages with these names, and for programs in
-        C(/usr/local/bin) and C(/usr/local/sbin).
+        C(/usr/local/bin), C(/usr/local/sbin) and a few more directories.
+      - A name can be a shell pattern such as V(acme-gdb-[1-9]). C(docs/catalog.md) of the collection describes patterns.
     type: list
     elements: str
     default: []
   ignore_debuggers:
     description:
-      - Names of debuggers, or of their packages, that O(state=auto) ignores.
+      - Names of debuggers, or of their packages or programs, that O(state=auto) ignores. A name can be a shell pattern such
+        as V(gcc-toolset-*).
     type: list
     elements: str
     default: []
@@ -360,8 +362,18 @@ debuggers:
       description: V(package) if the package database has it, V(path) if a program was found.
       type: str
       sample: package
+    counts:
+      description:
+        - Whether O(state=auto) counts it. V(false) if only packages require it that need a debugger for their own work, such
+          as C(anaconda-install-env-deps) on a host that was installed from a live image.
+        - V(null) if this depends on the packages that require it, and another setting decides, so that the module did not
+          ask.
+      type: bool
+      sample: true
     why:
-      description: The reason why it is installed. Only M(hardening.yama.ptrace_scope_info) returns it, here it is V(null).
+      description:
+        - The reason why it counts or not, if that was in question. Otherwise V(null).
+        - M(hardening.yama.ptrace_scope_info) always returns the reason why it is installed.
       type: str
 drop_in:
   description: The drop-in of this module that sets the value.

@@ -30,13 +30,13 @@ description:
 options:
   debuggers:
     description:
-      - Names of further debuggers to look for, as for M(hardening.yama.ptrace_scope).
+      - Names or patterns of further debuggers to look for, as for M(hardening.yama.ptrace_scope).
     type: list
     elements: str
     default: []
   ignore_debuggers:
     description:
-      - Names of debuggers, or of their packages, to leave out, as for M(hardening.yama.ptrace_scope).
+      - Names or patterns of debuggers, packages or programs to leave out, as for M(hardening.yama.ptrace_scope).
     type: list
     elements: str
     default: []
@@ -231,8 +231,18 @@ debuggers:
       description: V(package) if the package database has it, V(path) if a program was found.
       type: str
       sample: package
+    counts:
+      description:
+        - Whether O(state=auto) counts it. V(false) if only packages require it that need a debugger for their own work, such
+          as C(anaconda-install-env-deps) on a host that was installed from a live image.
+        - V(null) if this depends on the packages that require it, and another setting decides, so that the module did not
+          ask.
+      type: bool
+      sample: true
     why:
-      description: The installed packages that require it, and the packages that require those.
+      description:
+        - The installed packages that require it, and the packages that require those.
+        - If it was in question whether it counts, the reason why it counts or not.
       type: str
       sample: required by debugedit (required by rpm-build)
 breaks:

@@ -613,7 +613,7 @@ func TestFirstChange(t *testing.T) {
 	if output, err := run(steps); err != nil {
 		t.Fatalf("%v:\n%s", err, output)
 	}
-	if _, err := run([]string{"sed -i '/name: pwndbg/d' schema/catalog.yml", steps[1], steps[3]}); err == nil {
+	if _, err := run([]string{"sed -i '/name: lurk/d' schema/catalog.yml", steps[1], steps[3]}); err == nil {
 		t.Error("the test of the first change passes without the change")
 	}
 }

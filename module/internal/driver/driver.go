@@ -66,6 +66,10 @@ type builtIn interface {
 	// StartInstalled begins what Installed does, and returns a function that waits for the answer. Another thread would be
 	// slower: to wake it up takes longer than an answer that is cached.
 	StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error))
+	// Needers returns the installed packages that need a package themselves.
+	Needers(ctx context.Context, name string) ([]string, error)
+	// UserInstalled reports whether the user installed a package explicitly.
+	UserInstalled(ctx context.Context, name string) (bool, error)
 	// LastLines returns the last lines of the last transaction.
 	LastLines() string
 }
@@ -136,7 +140,8 @@ func (d *Driver) Installed(ctx context.Context, names []string) ([]port.Package,
 	return inOrder(found, names, err)
 }
 
-// inOrder returns the found packages in the order of the names, and none with an error.
+// inOrder returns the found packages in the order of the names, and then those that a pattern
+// found. It returns none with an error.
 func inOrder(found []port.Package, names []string, err error) ([]port.Package, error) {
 	if err != nil {
 		return nil, err
@@ -144,6 +149,7 @@ func inOrder(found []port.Package, names []string, err error) ([]port.Package, e
 	versions := make(map[string]string, len(found))
 	for _, p := range found {
 		versions[p.Name] = p.Version
+		names = append(names[:len(names):len(names)], p.Name)
 	}
 	ordered := make([]port.Package, 0, len(found))
 	for _, name := range names {
@@ -180,6 +186,33 @@ func (d *Driver) Requirers(ctx context.Context, names []string) (requirers map[s
 		return err
 	})
 	return requirers, err
+}
+
+// Needers returns the installed packages that need a package themselves. Those that a plugin would
+// remove with it may be more.
+func (d *Driver) Needers(ctx context.Context, name string) ([]string, error) {
+	ctx, cancel := withPatience(ctx, QueryPatience)
+	defer cancel()
+	if d.builtIn != nil {
+		return d.builtIn.Needers(ctx, name)
+	}
+	removal, err := d.manager.Removal(ctx, name)
+	return removal.With, err
+}
+
+// UserInstalled reports whether the user installed a package explicitly. An error means that this
+// is not known.
+func (d *Driver) UserInstalled(ctx context.Context, name string) (bool, error) {
+	if d.builtIn == nil {
+		removal := d.Removal(ctx, name)
+		if removal.Unknown {
+			return false, errors.New("it is not recorded")
+		}
+		return removal.Asked, nil
+	}
+	ctx, cancel := withPatience(ctx, AskPatience)
+	defer cancel()
+	return d.builtIn.UserInstalled(ctx, name)
 }
 
 // Offer returns what the repositories offer under any of the names, the first one that they do. It never fails: where there is no

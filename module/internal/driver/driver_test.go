@@ -94,6 +94,10 @@ type starting struct{ *fake }
 
 func (starting) HasDatabase() bool { return true }
 func (starting) LastLines() string { return "Nothing to do." }
+func (starting) Needers(context.Context, string) ([]string, error) {
+	return []string{"anaconda-install-env-deps"}, nil
+}
+func (starting) UserInstalled(context.Context, string) (bool, error) { return true, nil }
 func (s starting) StartInstalled(ctx context.Context, names []string) func() ([]port.Package, error) {
 	return func() ([]port.Package, error) { return s.Installed(ctx, names) }
 }
@@ -106,6 +110,12 @@ func TestBuiltIn(t *testing.T) {
 	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
+	// Those that a pattern found come last.
+	got, err = d.StartInstalled(t.Context(), []string{"c", "?"})()
+	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil || !slices.Equal(got,
+		want) {
+		t.Errorf("%v, %v", got, err)
+	}
 	f.err = errBroken
 	if got, err := d.StartInstalled(t.Context(), []string{"a"})(); !errors.Is(err, errBroken) || got != nil {
 		t.Errorf("a failure is an answer: %v, %v", got, err)
@@ -115,6 +125,26 @@ func TestBuiltIn(t *testing.T) {
 	want := "m reports success, but its database says that enabler is not installed: Nothing to do."
 	if err := d.Install(t.Context(), "enabler"); err == nil || err.Error() != want {
 		t.Error(err)
+	}
+}
+
+// TestNeeders: a built-in manager knows what needs a package, and who installed it. Of a plugin,
+// that is what it says of a removal, and what it does not record is unknown.
+func TestNeeders(t *testing.T) {
+	for name, d := range map[string]*Driver{
+		"built in": New(starting{&fake{}}, Config{}),
+		"plugin": New(&fake{removal: port.Removal{With: []string{"anaconda-install-env-deps"}, UserInstalled: true}},
+			Config{}),
+	} {
+		needers, err := d.Needers(t.Context(), "gdb")
+		user, problem := d.UserInstalled(t.Context(), "gdb")
+		if err != nil || problem != nil || !user || !slices.Equal(needers, []string{"anaconda-install-env-deps"}) {
+			t.Errorf("%s: %v, %v, %v, %v", name, needers, err, user, problem)
+		}
+	}
+	d := New(&fake{removal: port.Removal{Unknown: true}}, Config{})
+	if user, err := d.UserInstalled(t.Context(), "gdb"); err == nil {
+		t.Errorf("unknown is an answer: %v", user)
 	}
 }
 

@@ -71,6 +71,11 @@ type PackageManager interface {
 	Owners(ctx context.Context, files []string) (map[string]port.Owner, error)
 	// Requirers returns for each of the packages the installed ones that require it, directly or not.
 	Requirers(ctx context.Context, names []string) (map[string][]string, error)
+	// Needers returns the installed packages that need a package themselves.
+	Needers(ctx context.Context, name string) ([]string, error)
+	// UserInstalled reports whether the user installed a package explicitly. An error means that
+	// this is not known.
+	UserInstalled(ctx context.Context, name string) (bool, error)
 	// Offer returns what the repositories offer under any of the names, the first one that they do.
 	Offer(ctx context.Context, names []string) ptrace.Offer
 	// Removal returns what removing a package would also remove.
@@ -194,6 +199,10 @@ func (h *Host) use(external func(root string) (PackageManager, error)) error {
 	if len(h.distro.Enablers) == 0 {
 		h.distro.Enablers, h.distro.DropIns = h.catalog.Unknown.Enablers, h.catalog.Unknown.DropIns
 	}
+	if names, _ := h.catalog.Names(); schema.NamesOf(names).Open() {
+		return errors.New("use a package manager plugin: it knows no patterns: " +
+			"list the names of debuggers instead of a pattern with * or ?")
+	}
 	manager, err := external(h.root)
 	h.manager, h.external = manager, true
 	return err
@@ -246,7 +255,8 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 	ctx, h.stop = context.WithCancel(ctx)
 	// The package database answers while the files are read.
 	names, programs := h.catalog.Names()
-	found := h.manager.StartInstalled(ctx, slices.Concat(h.distro.Enablers, names, h.catalog.Tracers))
+	asked := slices.Concat(h.distro.Enablers, names, h.catalog.TracerNames(), h.catalog.IncidentalRequirers)
+	found := h.manager.StartInstalled(ctx, asked)
 	asking := true
 	defer func() {
 		if asking { // a failure must not leave the query running
@@ -254,9 +264,6 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 			_, _ = found()
 		}
 	}()
-	if h.explain {
-		h.requirers = async.Start(func() (map[string][]string, error) { return h.manager.Requirers(ctx, names) })
-	}
 	if err = h.runningKernel(&o); err != nil {
 		return o, err
 	}
@@ -289,17 +296,26 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 	o.Enabler = ptrace.Enabler{
 		Manager: h.manager.Name(), Sealed: h.manager.ReadOnly(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
-	handBuilt, err := h.handBuilt(programs)
+	asking = false
+	installed, err := found()
 	if err != nil {
 		return o, err
 	}
-	asking = false
-	installed, err := found()
-	h.classify(installed, names, &o)
+	h.classify(installed, schema.NamesOf(names), &o)
+	if h.explain {
+		var brought []string
+		for _, d := range o.Debuggers {
+			brought = append(brought, d.Name)
+		}
+		h.requirers = async.Start(func() (map[string][]string, error) {
+			return h.manager.Requirers(ctx, brought)
+		})
+	}
+	handBuilt, err := h.handBuilt(schema.NamesOf(programs), o.Debuggers)
+	o.Debuggers = append(o.Debuggers, handBuilt...)
 	if o.Enabler.Installed == "" && len(o.Enabler.Candidates) > 0 {
 		o.Repositories = h.repositories()
 	}
-	o.Debuggers = append(o.Debuggers, handBuilt...)
 	o.Unread = h.unread
 	return o, err
 }
@@ -337,52 +353,78 @@ func (h *Host) repositories() string {
 	return last.UTC().Format(time.RFC3339)
 }
 
-// classify tells the enabler, debuggers and tracers among the installed packages.
-func (h *Host) classify(installed []port.Package, names []string, o *ptrace.Observed) {
+// classify sorts the installed packages into enablers, incidental requirers, debuggers and tracers.
+func (h *Host) classify(installed []port.Package, debuggers schema.Names, o *ptrace.Observed) {
+	tracers := schema.NamesOf(h.catalog.TracerNames())
 	for _, p := range installed {
 		switch {
 		case slices.Contains(h.distro.Enablers, p.Name):
 			if o.Enabler.Installed == "" {
 				o.Enabler.Installed = p.Name
 			}
-		case slices.Contains(names, p.Name):
+		case slices.Contains(h.catalog.IncidentalRequirers, p.Name):
+			o.Incidental = append(o.Incidental, ptrace.Debugger{Name: p.Name, Version: p.Version})
+		case h.catalog.Counts(debuggers, p.Name):
 			o.Debuggers = append(o.Debuggers, ptrace.Debugger{Name: p.Name, Version: p.Version})
-		default:
+		case h.catalog.Counts(tracers, p.Name):
 			o.Tracers = append(o.Tracers, p.Name)
 		}
 	}
 }
 
-// handBuilt returns the debuggers that are there as programs.
-func (h *Host) handBuilt(programs []string) ([]ptrace.Debugger, error) {
-	var found []ptrace.Debugger
-	dirs := []string{"/usr/local/bin", "/usr/local/sbin"}
+// handBuilt returns the debuggers that are there as programs. Those of a software collection are
+// left out if the collection is a package's.
+func (h *Host) handBuilt(programs schema.Names, packages []ptrace.Debugger) (found []ptrace.Debugger, err error) {
+	dirs := slices.Clone(h.catalog.ProgramDirs)
 	if !h.manager.HasDatabase() {
 		dirs = append(dirs, "/usr/bin", "/usr/sbin") // no database to ask: the program itself is the evidence
 	}
-	for _, dir := range dirs {
+	for i := 0; i < len(dirs); i++ {
+		dir, below, several := strings.Cut(dirs[i], "/*/")
 		names, hidden, err := h.namesIn(dir)
-		if err != nil {
-			return nil, fmt.Errorf("look for debuggers: %w", err)
-		}
 		if hidden && h.readOnly {
 			h.unread = append(h.unread, dir)
 		}
-		for _, name := range programs {
-			if !slices.Contains(names, name) {
+		slices.Sort(names)
+		for _, name := range names {
+			file := path.Join(dir, name, below)
+			if several {
+				dirs = append(dirs, file)
 				continue
 			}
-			file := path.Join(dir, name)
-			info, err := h.tree.Stat(file)
-			if err != nil && !tree.Nobody(err) {
-				return nil, fmt.Errorf("look for debuggers: %w", err)
+			if !h.catalog.Counts(programs, name) || h.inCollection(file, packages) {
+				continue
 			}
-			if err == nil && info.Regular() && info.Mode&0o111 != 0 {
+			info, problem := h.tree.Stat(file)
+			switch {
+			case problem == nil && info.Regular() && info.Mode&0o111 != 0:
 				found = append(found, ptrace.Debugger{Name: name, Path: file})
+			case problem != nil && !tree.Nobody(problem):
+				err = problem
 			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for debuggers: %w", err)
 		}
 	}
 	return found, nil
+}
+
+// collections is the directory of software collections. A package of the collection x has a name
+// that begins with x-.
+const collections = "/opt/rh/"
+
+// inCollection reports whether a program belongs to a software collection of which a package was
+// found, or is ignored.
+func (h *Host) inCollection(program string, packages []ptrace.Debugger) bool {
+	name, found := strings.CutPrefix(program, collections)
+	name, _, _ = strings.Cut(name, "/")
+	for _, p := range packages {
+		if found && strings.HasPrefix(p.Name, name+"-") {
+			return true
+		}
+	}
+	return found && h.catalog.Ignores(name+"-"+path.Base(program))
 }
 
 // packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where
@@ -436,6 +478,8 @@ func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed
 	case ptrace.AskRemoval:
 		removal := h.manager.Removal(ctx, o.Enabler.Installed)
 		o.Enabler.Removal = &removal
+	case ptrace.AskRequirers:
+		h.excuse(ctx, o)
 	case ptrace.NoQuestion:
 	}
 	// An external manager that does not behave is no answer to find a way around.

@@ -55,19 +55,13 @@ func (m *Manager) alpmInstalled(names []string) ([]port.Package, error) {
 	if err != nil {
 		return nil, err
 	}
-	versions := map[string]string{}
+	var all []paragraph
 	for _, entry := range entries {
 		if p, ok := alpmEntry(entry); ok {
-			versions[p.Name] = p.Version
+			all = append(all, paragraph{name: p.Name, version: p.Version})
 		}
 	}
-	var installed []port.Package
-	for _, name := range names {
-		if version, there := versions[name]; there {
-			installed = append(installed, port.Package{Name: name, Version: version})
-		}
-	}
-	return installed, nil
+	return installedOf(all, names), nil
 }
 
 // readDesc returns the lists in a package's desc file: each has a name between percent signs, a line for each value, and an empty line

@@ -137,7 +137,7 @@ func TestManyPackages(t *testing.T) {
 	m := Manager{Name: ptrace.None, files: filesOf(t, root), root: root, database: &dpkgDatabase, memory: &memory{}}
 	start := time.Now()
 	installed, err := m.Installed(t.Context(), []string{"p49999", "gdb", "p1"})
-	if want := []port.Package{{Name: "p49999", Version: "1"}, {Name: "p1", Version: "1"}}; err != nil || !slices.Equal(installed, want) {
+	if want := []port.Package{{Name: "p1", Version: "1"}, {Name: "p49999", Version: "1"}}; err != nil || !slices.Equal(installed, want) {
 		t.Errorf("installed %v, %v", installed, err)
 	}
 	found, err := m.Requirers(t.Context(), []string{"gdb"})

@@ -11,6 +11,7 @@ import (
 	"hardening.yama/module/internal/process"
 	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/plugin/port"
+	"hardening.yama/schema"
 )
 
 // dpkgStatus is Debian's package database, see dpkg(1). Reading it is quicker than starting a program that does.
@@ -124,21 +125,15 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	return m.memory.paragraphs, err
 }
 
-// installedOf returns those of the names that are installed.
+// installedOf returns those of the names that are installed, and those that match a pattern. Of a
+// package with several architectures it returns the first.
 func installedOf(all []paragraph, names []string) []port.Package {
-	at := make(map[string]int, len(names))
-	for _, name := range names {
-		at[name] = -1
-	}
-	for i := range all {
-		if found, wanted := at[all[i].name]; wanted && found < 0 {
-			at[all[i].name] = i
-		}
-	}
+	asked, exact, found := schema.NamesOf(names), setOf(names), map[string]bool{}
 	var installed []port.Package
-	for _, name := range names {
-		if i := at[name]; i >= 0 {
-			installed = append(installed, port.Package{Name: name, Version: all[i].version})
+	for i := range all {
+		if p := &all[i]; (exact[p.name] || asked.Pattern(p.name) != "") && !found[p.name] {
+			found[p.name] = true
+			installed = append(installed, port.Package{Name: p.name, Version: p.version})
 		}
 	}
 	return installed

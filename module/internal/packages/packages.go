@@ -19,6 +19,7 @@ import (
 	"hardening.yama/module/internal/tree"
 	"hardening.yama/module/internal/view"
 	"hardening.yama/module/plugin/port"
+	"hardening.yama/schema"
 )
 
 // Manager is a package manager of the host, and how to ask it: a row of the table that Find has completed. It is a port.Manager.
@@ -94,6 +95,9 @@ type database struct {
 	owners    func(*Manager, context.Context, []string) (map[string]string, error)
 	unchanged func(*Manager, context.Context, string, string) (bool, error)
 	requirers func(*Manager, context.Context, []string) (map[string][]string, error)
+	// needers returns the packages without which a package cannot be removed. Without it they are
+	// its requirers.
+	needers func(*Manager, context.Context, string) ([]string, error)
 	// checkLock returns an error that wraps port.ErrBusy while another process has the database, for managers that fail then.
 	checkLock func(*Manager, context.Context) error
 }
@@ -173,12 +177,17 @@ func (m *Manager) Describe() port.Description {
 	return port.Description{Name: m.Name, ReadOnly: m.readOnly}
 }
 
-// Installed implements port.Manager.
+// Installed implements port.Manager. To it a pattern is a name that no package has.
 func (m *Manager) Installed(ctx context.Context, names []string) ([]port.Package, error) {
+	names = slices.DeleteFunc(slices.Clone(names), schema.IsPattern)
+	if len(names) == 0 {
+		return nil, nil
+	}
 	return m.StartInstalled(ctx, names)()
 }
 
-// StartInstalled begins what Installed does, and returns a function that waits for the answer.
+// StartInstalled begins to find out which of the names are installed, and which packages match a
+// pattern among them. It returns a function that waits for the answer.
 func (m *Manager) StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
 	return m.database.installed(m, ctx, names)
 }
@@ -225,6 +234,25 @@ func (m *Manager) Owners(ctx context.Context, files []string) ([]port.Owner, err
 // Requirers implements port.Manager.
 func (m *Manager) Requirers(ctx context.Context, names []string) (map[string][]string, error) {
 	return m.database.requirers(m, ctx, names)
+}
+
+// Needers returns the installed packages that need a package themselves. It asks the database
+// alone.
+func (m *Manager) Needers(ctx context.Context, name string) ([]string, error) {
+	if m.database.needers != nil {
+		return m.database.needers(m, ctx, name)
+	}
+	requirers, err := m.Requirers(ctx, []string{name})
+	return requirers[name], err
+}
+
+// UserInstalled reports whether the user installed a package explicitly. An error means that this
+// is not known.
+func (m *Manager) UserInstalled(ctx context.Context, name string) (bool, error) {
+	if m.userInstalled == nil {
+		return false, nil
+	}
+	return m.userInstalled(m, ctx, name)
 }
 
 // Offer implements port.Manager.

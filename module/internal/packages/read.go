@@ -10,6 +10,7 @@ import (
 
 	"hardening.yama/module/internal/process"
 	"hardening.yama/module/plugin/port"
+	"hardening.yama/schema"
 )
 
 // If rpm cannot open its database, it prints an error and then answers that nothing is installed, owned or required. So an answer
@@ -25,13 +26,14 @@ func rpmError(r process.Result) error {
 	return nil
 }
 
-// readInstalled returns the installed packages: rpm prints a line for each, and one for each name that is not installed. A name
-// without a line is an error.
+// readInstalled returns the installed packages: rpm prints a line for each, and one for each name
+// that is not installed. A name without a line is an error. Because of a pattern, rpm is asked for
+// all packages, and prints a line for each.
 func readInstalled(r process.Result, names []string) ([]port.Package, error) {
 	if err := rpmError(r); err != nil {
 		return nil, err
 	}
-	answered := map[string]bool{}
+	asked, exact, answered := schema.NamesOf(names), setOf(names), map[string]bool{}
 	var installed []port.Package
 	for line := range strings.Lines(r.Stdout) {
 		line = strings.TrimSuffix(line, "\n")
@@ -40,17 +42,34 @@ func readInstalled(r process.Result, names []string) ([]port.Package, error) {
 			continue
 		}
 		if name, version, ok := strings.Cut(line, "\t"); ok && !answered[name] {
-			answered[name] = true
-			installed = append(installed, port.Package{Name: name, Version: version})
+			if answered[name] = true; exact[name] || asked.Pattern(name) != "" {
+				installed = append(installed, port.Package{Name: name, Version: version})
+			}
 		}
 	}
+	all := asked.Open() && len(answered) > 0 && len(r.Stdout) < allLimit
 	for _, name := range names {
-		if !answered[name] {
+		if !answered[name] && !all && !isLabel(name, installed) {
 			return nil, fmt.Errorf("cannot query the rpm database for %s: no answer (exit code %d): %s", name, r.Code, r.LastLines())
 		}
 	}
 	return installed, nil
 }
+
+// isLabel reports whether rpm took a name for that of an installed package with its version:
+// lldb-19 can be version 19 of lldb.
+func isLabel(name string, installed []port.Package) bool {
+	for _, p := range installed {
+		if strings.HasPrefix(p.Name+"-"+p.Version[strings.IndexByte(p.Version, ':')+1:]+"-", name+"-") {
+			return true
+		}
+	}
+	return false
+}
+
+// allLimit bounds the list of all packages. Of a longer one only the end may be there. 10,000
+// packages have half of it.
+const allLimit = 1 << 19
 
 // errOwners says that a file has several owners, so that it is not clear which line belongs to which file.
 var errOwners = errors.New("more owners than files")

@@ -16,6 +16,7 @@ import (
 	"hardening.yama/module/internal/process"
 	"hardening.yama/module/internal/view"
 	"hardening.yama/module/plugin/port"
+	"hardening.yama/schema"
 )
 
 // rpmDatabase is the one of dnf and zypper. Its directory depends on the distribution.
@@ -26,19 +27,25 @@ var rpmDatabase = database{
 	},
 	program: rpmProgram, rootOptions: rootOption, dbDirOption: "--dbpath=", printDBDir: []string{"--eval", "%{_dbpath}"},
 	installed: (*Manager).rpmInstalled, owners: (*Manager).rpmOwners, unchanged: (*Manager).rpmUnchanged, requirers: (*Manager).rpmRequirers,
+	needers:   (*Manager).rpmNeeders,
 	checkLock: (*Manager).checkRPMLock, configuration: rpmConfiguration,
 }
 
 const rpmProgram = "/usr/bin/rpm"
 
-// rpmInstalled returns those of the names that are installed.
+// rpmInstalled returns those of the names that are installed, and those that match a pattern. rpm
+// has an index of names. For a pattern it has to read all packages, which takes ten times as long.
 func (m *Manager) rpmInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
 	cache := m.rpmCache(names)
 	if found, ok := cache.read(); ok {
 		hclog.FromContext(ctx).Debug("the rpm database has not changed since it was asked", "answer", cache.file)
 		return func() ([]port.Package, error) { return found, nil }
 	}
-	answer := m.startQuery(m.database.program, append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)...)
+	args := append([]string{"-q", "--qf", `%{NAME}\t%{EVR}\n`, "--"}, names...)
+	if schema.NamesOf(names).Open() {
+		args = append(args[:3:3], "-a")
+	}
+	answer := m.startQuery(m.database.program, args...)
 	return func() ([]port.Package, error) {
 		r, err := answer(ctx)
 		if err != nil {
@@ -146,15 +153,20 @@ func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string]
 // rpmRemoval returns the packages that need the named one. It asks rpm, not the package manager: rpm --test is exact, quick, and
 // needs no repository.
 func (m *Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
-	r, err := m.query(ctx, m.database.program, "-e", "--test", "--", name)
-	if err != nil {
-		return nil, err
-	}
-	with, err := readRemoval(r)
+	with, err := m.rpmNeeders(ctx, name)
 	if with != nil || err != nil {
 		return with, err
 	}
 	return m.managerRemoval(ctx, name)
+}
+
+// rpmNeeders returns the packages that need the named one, or a file or a capability of it.
+func (m *Manager) rpmNeeders(ctx context.Context, name string) ([]string, error) {
+	r, err := m.query(ctx, m.database.program, "-e", "--test", "--", name)
+	if err != nil {
+		return nil, err
+	}
+	return readRemoval(r)
 }
 
 // managerRemoval returns the other packages that the manager would remove, or its reason to refuse:

@@ -124,18 +124,22 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 	if e := o.Enabler; e.Installed != "" && o.noted(StateAuto, installedNote(e.Installed)) {
 		t.notes = append(t.notes, installedNote(e.Installed))
 	}
-	if len(o.Debuggers) > 0 {
-		t.decision = Decision{Classic, because(o.Debuggers)}
+	if o.Questionable() {
+		return t, AskRequirers, nil
+	}
+	if counting := versions(o.Debuggers, false); counting != "" {
+		t.decision = Decision{Classic, "a debugger is installed: " + counting}
 		t.packageBecause = "state=auto installs it while a debugger is installed"
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
+	none := o.noDebugger()
 	if wished, known := o.wish(); wished {
-		t.decision = Decision{Classic, "no debugger is installed, but the user installed " + o.Enabler.Installed}
+		t.decision = Decision{Classic, none + ", but the user installed " + o.Enabler.Installed}
 		if known {
 			t.notes = append(t.notes, askedNote(o.Enabler.Installed))
 		} else {
-			t.decision.Because = "no debugger is installed, but the user may have installed " + o.Enabler.Installed
+			t.decision.Because = none + ", but the user may have installed " + o.Enabler.Installed
 			t.warnings = []string{fmt.Sprintf("%s stays installed: %s does not record whether the user installed it%s",
 				o.Enabler.Installed, o.Enabler.Manager, after(": ", o.Enabler.Removal.Cause))}
 			d.Runtime = false // nor is anything loosened for that
@@ -143,7 +147,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		question, err := t.permit(d, o, base)
 		return t, question, err
 	}
-	t.decision = Decision{scope, "no debugger is installed"}
+	t.decision = Decision{scope, none}
 	t.packageBecause = "state=auto removes it while no debugger is installed"
 	t.setRuntime(scope, d, o)
 	question, err := t.removeEnabler(d, o)
@@ -189,13 +193,23 @@ func (o Observed) wish() (wished, known bool) {
 // after returns a text with what stands before it, and nothing where there is no text.
 func after(before, text string) string { return either(text == "", "", before+text) }
 
-// because names the debuggers as evidence.
-func because(debuggers []Debugger) string {
-	names := make([]string, 0, len(debuggers))
-	for _, d := range debuggers {
-		names = append(names, strings.TrimSpace(either(d.Path == "", d.Name+" "+d.Version, d.Path)))
+// noDebugger says that no debugger counts, and names those that are installed all the same.
+func (o Observed) noDebugger() string {
+	if o.Debuggers == nil {
+		return "no debugger is installed"
 	}
-	return "a debugger is installed: " + strings.Join(names, ", ")
+	return "no debugger counts: only " + versions(o.Incidental, false) + " requires " + versions(o.Debuggers, true)
+}
+
+// versions names those debuggers that are excused, or those that are not.
+func versions(debuggers []Debugger, excused bool) string {
+	var names []string
+	for _, d := range debuggers {
+		if d.Excused == excused {
+			names = append(names, strings.TrimSpace(either(d.Path == "", d.Name+" "+d.Version, d.Path)))
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // respectLocal returns the target where an administrator's own setting or mask decides what the next boot sets.

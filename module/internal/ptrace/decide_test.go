@@ -75,6 +75,18 @@ func debuggers(names ...string) func(*Observed) {
 	}
 }
 
+// live is a desktop that was installed from a live image: the installer's package requires gdb. Of
+// those debuggers it is known whether they count.
+func live(found ...Debugger) func(*Observed) {
+	return func(o *Observed) {
+		o.Incidental = []Debugger{{Name: "anaconda-install-env-deps", Version: "45.9-1"}}
+		for _, d := range found {
+			d.Version, d.ExcuseKnown = "1.0", true
+			o.Debuggers = append(o.Debuggers, d)
+		}
+	}
+}
+
 func enabler(installed string) func(*Observed) {
 	return func(o *Observed) {
 		o.Enabler.Installed = installed
@@ -234,6 +246,47 @@ var hosts = []struct {
 		name: "Fedora 45, gdb alone: its weak dependency leads nowhere", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1), debuggers("gdb"), offered),
 		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{"install " + f45, floorTo1, setTo0},
+	},
+	{
+		name: "Fedora 45 Workstation from a live image, where only the installer's package requires gdb", desired: auto,
+		observed: observe(fedora45, live(Debugger{Name: "gdb", Excused: true}, Debugger{Name: "gdb-headless",
+			Excused: true})),
+		scope: 1, because: "no debugger counts: only anaconda-install-env-deps 45.9-1 requires gdb 1.0, " +
+			"gdb-headless 1.0", actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45 Workstation from a live image, and the user installed gdb", desired: auto,
+		observed: observe(fedora45, offered, live(Debugger{Name: "gdb"}, Debugger{Name: "gdb-headless"})),
+		scope:    0, because: "a debugger is installed: gdb 1.0, gdb-headless 1.0", actions: []string{floorTo1,
+			"install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45 Workstation from a live image, and another package requires gdb, too", desired: auto,
+		observed: observe(fedora45, offered, live(Debugger{Name: "gdb"}, Debugger{Name: "gdb-headless"})),
+		scope:    0, because: "a debugger is installed: gdb 1.0, gdb-headless 1.0", actions: []string{floorTo1,
+			"install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45 Workstation from a live image, with strace", desired: auto,
+		observed: observe(fedora45, enabler(f45), kernel(0), live(Debugger{Name: "gdb", Excused: true},
+			Debugger{Name: "strace"})),
+		scope: 0, because: "a debugger is installed: strace 1.0", actions: []string{floorTo1},
+	},
+	{
+		name: "Fedora 45 Workstation from a live image, with a hand-built gdb besides", desired: auto,
+		observed: observe(fedora45, offered, func(o *Observed) {
+			o.Incidental = []Debugger{{Name: "anaconda-install-env-deps"}}
+			o.Debuggers = []Debugger{{Name: "gdb", Version: "1.0"}, {Name: "gdb", Path: "/usr/local/bin/gdb"}}
+		}),
+		scope: 0, because: "a debugger is installed: gdb 1.0, /usr/local/bin/gdb", actions: []string{floorTo1,
+			"install " + f45, setTo0},
+	},
+	{
+		name: "Fedora 45 Workstation from a live image, after a person asked for the enabler", desired: auto,
+		observed: observe(fedora45, enabler(f45), kernel(0), asked, live(Debugger{Name: "gdb", Excused: true})),
+		scope:    0, because: "no debugger counts: only anaconda-install-env-deps 45.9-1 requires gdb 1.0, but the " +
+			"user installed yama-ptrace-enable",
+		actions: []string{floorTo1},
 	},
 	{
 		name: "Fedora 45, gdb alone, repositories out of reach", desired: auto,
@@ -656,6 +709,28 @@ var hosts = []struct {
 		scope:    1, because: "no debugger is installed",
 	},
 	{
+		name: "Debian 12 with lldb-19", desired: auto, observed: observe(debian, kernel(1), debuggers("lldb-19")),
+		scope: 0, because: "a debugger is installed: lldb-19 1.0", actions: []string{setTo0},
+	},
+	{
+		name: "CentOS 7 with devtoolset-12-strace", desired: auto, observed: observe(fedora44,
+			debuggers("devtoolset-12-strace")),
+		scope: 0, because: "a debugger is installed: devtoolset-12-strace 1.0", actions: []string{floorTo1},
+	},
+	{
+		name: "RHEL 9 with gcc-toolset-14-gdb", desired: auto, observed: observe(fedora44,
+			debuggers("gcc-toolset-14-gdb")),
+		scope: 0, because: "a debugger is installed: gcc-toolset-14-gdb 1.0", actions: []string{floorTo1},
+	},
+	{
+		name: "NixOS with gdb in the profile of the system", desired: auto,
+		observed: observe(startsAt1, func(o *Observed) {
+			o.Debuggers = []Debugger{{Name: "gdb", Path: "/run/current-system/sw/bin/gdb"}}
+		}),
+		scope: 0, because: "a debugger is installed: /run/current-system/sw/bin/gdb", actions: []string{dropInTo0,
+			setTo0},
+	},
+	{
 		name: "Arch Linux, without a debugger", desired: auto, observed: observe(startsAt1), scope: 1, because: "no debugger is installed",
 	},
 	{
@@ -982,4 +1057,32 @@ func FuzzClaims(f *testing.F) {
 		}
 		notes(content, StateRestricted, requiredNote("enabler"))
 	})
+}
+
+// TestAskRequirers: whether a debugger counts is asked only where it decides.
+func TestAskRequirers(t *testing.T) {
+	incidental := func(o *Observed) { o.Incidental = []Debugger{{Name: "anaconda-install-env-deps"}} }
+	handBuilt := func(o *Observed) {
+		o.Debuggers = append(o.Debuggers, Debugger{Name: "gdb", Path: "/usr/local/bin/gdb"})
+	}
+	for name, c := range map[string]struct {
+		desired  Desired
+		observed Observed
+		asks     bool
+	}{
+		"from a live image":     {auto, observe(fedora45, incidental, debuggers("gdb")), true},
+		"without the installer": {auto, observe(fedora45, offered, debuggers("gdb")), false},
+		"without a debugger":    {auto, observe(fedora45, incidental), false},
+		"with a hand-built debugger": {auto, observe(fedora45, offered, incidental, debuggers("gdb"), handBuilt),
+			false},
+		"an administrator's own value": {auto, observe(fedora45, incidental, debuggers("gdb"),
+			file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")), false},
+		"restricted": {restricted, observe(fedora45, incidental, debuggers("gdb")), false},
+		"permissive": {permissive, observe(fedora45, offered, incidental, debuggers("gdb")), false},
+		"answered":   {auto, observe(fedora45, live(Debugger{Name: "gdb", Excused: true})), false},
+	} {
+		if _, question, err := Decide(c.desired, c.observed); err != nil || (question == AskRequirers) != c.asks {
+			t.Errorf("%s: question %d, %v", name, question, err)
+		}
+	}
 }

@@ -47,8 +47,12 @@ type Observed struct {
 	Loaders sysctld.Loaders
 	// UFW is what ufw's own file sets, which it applies when it starts, nil where that is nothing.
 	UFW *sysctld.Setting
-	// Debuggers are the installed tools that count.
+	// Debuggers are the installed tools that attach to processes they did not start: packages
+	// first, then programs.
 	Debuggers []Debugger
+	// Incidental are the installed packages that require debuggers for their own work, as debuggers
+	// are described.
+	Incidental []Debugger
 	// Tracers are the installed packages that trace only their own children, or who let them.
 	Tracers []string
 	// KernelDefault is the value that the kernel starts with, nil if it is not known.
@@ -93,6 +97,22 @@ type Debugger struct {
 	Version string
 	// Path is the program's, empty for a package.
 	Path string
+	// Excused: it does not count, because only packages require it that need it for their own work.
+	// Why says so.
+	Excused bool
+	Why     string
+	// ExcuseKnown: it is known whether it is excused.
+	ExcuseKnown bool
+}
+
+// Questionable reports whether it is not known yet if any debugger counts. A program that no
+// package brought does.
+func (o Observed) Questionable() bool {
+	if o.Incidental == nil || o.Debuggers == nil {
+		return false
+	}
+	last := o.Debuggers[len(o.Debuggers)-1]
+	return last.Path == "" && !last.ExcuseKnown
 }
 
 // Enabler is what is known of the package whose drop-in sets 0.

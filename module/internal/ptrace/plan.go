@@ -91,6 +91,8 @@ const (
 	AskOffer
 	// AskRemoval asks for Enabler.Removal.
 	AskRemoval
+	// AskRequirers asks which debuggers are excused.
+	AskRequirers
 )
 
 // Decision is the scope a host should have, and why.
