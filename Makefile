@@ -29,6 +29,11 @@ test: ## install the tools and run the whole test suite
 	@scripts/setup test
 	@scripts/test
 
+.PHONY: check
+check: ## install the tools, and run the linters and the fast tests (three minutes)
+	@scripts/setup test
+	@scripts/test check
+
 .PHONY: build
 build: ## build the program into bin/ and, for the collection, plugins/modules/__bin__/ (GOARCH=…)
 	@scripts/setup build
