@@ -24,7 +24,7 @@ func TestLock(t *testing.T) {
 	}
 	shared, err := os.MkdirTemp(memory, "lock")
 	must(t, err)
-	defer os.RemoveAll(shared) //nolint:errcheck // it is in memory
+	defer os.RemoveAll(shared)
 	for _, c := range []struct {
 		name, root string
 		stays      bool
@@ -47,7 +47,7 @@ func TestLock(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				defer h.Close() //nolint:errcheck // only a lock
+				defer h.Close()
 				for range 5 {
 					release, err := h.Lock(context.Background(), time.Minute)
 					if err != nil {

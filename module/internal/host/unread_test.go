@@ -26,7 +26,7 @@ func TestUnread(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer h.Close() //nolint:errcheck // only read
+		defer h.Close()
 		o, err := h.Observe(context.Background())
 		if err != nil {
 			t.Fatal(err)

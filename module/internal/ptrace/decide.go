@@ -413,7 +413,7 @@ func (t *target) setRuntime(scope Scope, d Desired, o Observed) {
 	case StateAuto:
 		keep = keep && now > Restricted && !o.setByUs(now)
 	case StateRestricted:
-		keep = keep && !(o.setByUs(now) && o.noted(StateRestricted, strictNote))
+		keep = keep && (!o.setByUs(now) || !o.noted(StateRestricted, strictNote))
 	}
 	switch {
 	case now == NoAttach && scope != NoAttach:

@@ -54,7 +54,7 @@ func alias(path, target string) func(*Observed) {
 	}
 }
 
-func own(path string, state State, value Scope, masks ...string) func(*Observed) { //nolint:unparam // every row says its value
+func own(path string, state State, value Scope, masks ...string) func(*Observed) {
 	return ownNoting(path, state, value, nil, masks...)
 }
 
