@@ -49,7 +49,7 @@ var catalog = Catalog{Distributions: []Distribution{
 	{Name: "Amazon Linux 2023 and older", IDs: []string{"amzn"}, Below: 2027, KernelDefault: &scopes[1], Managers: []string{"dnf5", "dnf"}, Enablers: []string{"elfutils-default-yama-scope"}, DropIns: []string{"10-default-yama-scope.conf"}},
 	{Name: "Amazon Linux", IDs: []string{"amzn"}, KernelDefault: &scopes[1], Managers: []string{"dnf5", "dnf"}, Enablers: []string{"elfutils-yama-ptrace-enable"}, DropIns: []string{"10-default-yama-scope.conf"}},
 	{Name: "Azure Linux", IDs: []string{"azurelinux"}, KernelDefault: &scopes[1], Managers: []string{"dnf5", "dnf"}, Enablers: []string{}, DropIns: []string{"10-default-yama-scope.conf"}},
-	{Name: "openSUSE and SUSE Linux Enterprise", IDs: []string{"opensuse-tumbleweed", "opensuse-slowroll", "opensuse-leap", "opensuse-microos", "sles", "sled", "sl-micro"}, KernelDefault: &scopes[1], Managers: []string{"zypper"}, Enablers: []string{"aaa_base-yama-enable-ptrace"}, DropIns: []string{"52-yama.conf"}},
+	{Name: "openSUSE and SUSE Linux Enterprise", IDs: []string{"opensuse-tumbleweed", "opensuse-slowroll", "opensuse-leap", "opensuse-microos", "opensuse", "suse", "sles", "sled", "sl-micro"}, KernelDefault: &scopes[1], Managers: []string{"zypper"}, Enablers: []string{"aaa_base-yama-enable-ptrace"}, DropIns: []string{"52-yama.conf"}},
 	{Name: "Debian", IDs: []string{"debian"}, Managers: []string{"apt"}, Enablers: []string{}, DropIns: []string{}},
 	{Name: "Ubuntu", IDs: []string{"ubuntu"}, KernelDefault: &scopes[1], Managers: []string{"apt"}, Enablers: []string{}, DropIns: []string{}},
 	{Name: "Arch Linux", IDs: []string{"arch"}, KernelDefault: &scopes[1], Managers: []string{"pacman"}, Enablers: []string{}, DropIns: []string{}},

@@ -91,12 +91,12 @@ func trees() []good {
 		},
 		{
 			name: "host-offer", host: true,
-			fill:     steps(release(fedora), withoutDpkg, rpm("gdb"), archive(repositories)),
+			fill:     steps(release(fedora), vendorRelease(fedora), withoutDpkg, rpm("gdb"), archive(repositories)),
 			database: []string{"/var/lib/rpm/rpmdb.sqlite"},
 		},
 		{
 			name: "host-dnf5", host: true,
-			fill:     steps(release(fedora), withoutDpkg, rpm(enabler), archive(packagesTOML)),
+			fill:     steps(release(fedora), vendorRelease(fedora), withoutDpkg, rpm(enabler), archive(packagesTOML)),
 			database: []string{"/etc/os-release", "/var/lib/rpm/rpmdb.sqlite"},
 		},
 	}
@@ -148,6 +148,8 @@ func link(name, target string) step {
 }
 
 func release(text string) step { return archive("-- /etc/os-release --\n" + text) }
+
+func vendorRelease(text string) step { return archive("-- /usr/lib/os-release --\n" + text) }
 
 // system makes the parts that every tree has: the directories that the program looks into, with a
 // file each, the libraries that tell the versions of the loaders, and devices.
@@ -340,6 +342,13 @@ Architecture = auto
 SigLevel = Never
 -- /var/lib/pacman/local/ALPM_DB_VERSION --
 9
+-- /var/lib/pacman/local/pacman-7-1/desc --
+%NAME%
+pacman
+
+%VERSION%
+7-1
+
 -- /var/lib/pacman/local/yama-ptrace-enable-1-1/desc --
 %NAME%
 yama-ptrace-enable
@@ -374,7 +383,7 @@ V:1-r0
 F:usr/lib/sysctl.d
 R:10-default-yama-scope.conf
 
-P:busybox
+P:apk-tools
 V:1-r0
 
 -- /etc/apk/repositories --
@@ -414,6 +423,10 @@ x
 Summary: sets 0
 %description -n aaa_base-yama-enable-ptrace
 x
+%package -n filesystem
+Summary: the base of a system
+%description -n filesystem
+x
 %package -n gdb
 Version: SECRET
 Summary: a debugger
@@ -428,6 +441,7 @@ echo >%{buildroot}/usr/bin/gdb
 /usr/lib/sysctl.d/10-default-yama-scope.conf
 %files -n aaa_base-yama-enable-ptrace
 /usr/lib/sysctl.d/52-yama.conf
+%files -n filesystem
 %files -n gdb
 /usr/bin/gdb
 `
@@ -457,7 +471,7 @@ var rpmPackages = sync.OnceValues(func() (string, error) {
 	return dir, copyTree(h.Root+"/built", dir)
 })
 
-// rpm makes the database of rpm anew, with one package.
+// rpm makes the database of rpm anew, with one package and the base.
 func rpm(name string) step {
 	return func(dir string) error {
 		built, err := rpmPackages()
@@ -472,7 +486,8 @@ func rpm(name string) step {
 		if err := copyTree(built, h.Root+"/mnt"); err != nil {
 			return err
 		}
-		install := h.Command("/usr/bin/rpm", "--root="+image, "--install", "--nosignature", "/mnt/"+name+".rpm")
+		install := h.Command("/usr/bin/rpm", "--root="+image, "--install", "--nosignature",
+			"/mnt/"+name+".rpm", "/mnt/filesystem.rpm")
 		if output, err := install.CombinedOutput(); err != nil {
 			return fmt.Errorf("rpm: %w: %s", err, output)
 		}
@@ -535,6 +550,13 @@ const (
 %NAME%
 gdb
 
+-- /var/lib/pacman/local/pacman-7-1/desc --
+%NAME%
+pacman
+
+%VERSION%
+7-1
+
 -- /var/lib/pacman/local/yama-ptrace-enable-1-1/desc --
 %NAME%
 yama-ptrace-enable
@@ -547,6 +569,9 @@ yama-ptrace-enable
 -- /lib/apk/db/installed --
 P:gdb
 V:` + secret + `
+
+P:apk-tools
+V:1-r0
 
 -- /usr/lib/os-release --
 NAME=` + secret + `

@@ -82,7 +82,9 @@ func (b bed) names(message, name string) bool {
 	if b.host && slices.Contains(carriers, name) && strings.Contains(message, "run /usr/bin/") {
 		return true
 	}
-	for _, alias := range append(b.aliases(name), name) {
+	// dpkg-query does not say which of its lists it cannot read.
+	all := path.Join(path.Dir(name), "*"+path.Ext(name))
+	for _, alias := range append(b.aliases(name), name, all) {
 		if strings.Contains(message, alias) {
 			return true
 		}

@@ -52,7 +52,7 @@ func largeDpkg(dir string) error {
 		name, depends := fmt.Sprint("filler-", i), "Depends: libc6 (>= 2.34), filler-0, dpkg (>= 1.15.4)"
 		status.WriteString(paragraphOf(name, "1", depends, more))
 	}
-	status.WriteString(paragraphOf("gdb", "16"))
+	status.WriteString(paragraphOf("gdb", "16") + paragraphOf("dpkg", "1.22"))
 	if err := archive(dpkgAlone)(dir); err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func largeAPK(dir string) error {
 	for i := range many {
 		fmt.Fprintf(&installed, "P:filler-%d\nV:1-r0\nD:filler-0\n%s\n", i, files)
 	}
-	installed.WriteString("P:gdb\nV:16\n\n")
+	installed.WriteString("P:gdb\nV:16\n\nP:apk-tools\nV:3\n\n")
 	return write(dir, "/lib/apk/db/installed", installed.String())
 }
 

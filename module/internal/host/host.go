@@ -170,7 +170,7 @@ func open(files *tree.Tree, root string, c Config) (*Host, error) {
 	if c.External != nil {
 		return h, h.use(c.External)
 	}
-	manager, err := h.findManager(c.Backend)
+	manager, err := h.findManager(c.Backend, release["ID_LIKE"])
 	if err != nil {
 		return nil, err
 	}
@@ -180,18 +180,41 @@ func open(files *tree.Tree, root string, c Config) (*Host, error) {
 }
 
 // findManager finds the package manager: the distribution's, or the one that was asked for.
-func (h *Host) findManager(backend string) (*packages.Manager, error) {
-	if backend == "" {
-		return packages.Find(h.tree, h.root, h.distro.Managers, h.root == "/" && h.distro.Name != "")
+func (h *Host) findManager(backend, like string) (*packages.Manager, error) {
+	switch backend {
+	case "":
+		return packages.Find(h.tree, h.root, h.wanted(like))
+	case ptrace.None:
+		return packages.Find(h.tree, h.root, packages.Want{Every: true})
 	}
-	if backend == ptrace.None {
-		return packages.Find(h.tree, h.root, nil, false)
-	}
-	manager, err := packages.Find(h.tree, h.root, []string{backend}, false)
+	manager, err := packages.Find(h.tree, h.root, packages.Want{Managers: []string{backend}, Own: true})
 	if err == nil && !manager.Is(backend) {
 		err = fmt.Errorf("use %s as package manager: its program or its database is not here: leave backend out to have the host's own", backend)
 	}
 	return manager, err
+}
+
+// wanted returns the managers of the distribution. Where it is not known, those of the family in
+// ID_LIKE come first, and all the others count, too: ID_LIKE does not say more, since a relative
+// may have another kernel and another enabler.
+func (h *Host) wanted(like string) packages.Want {
+	w := packages.Want{Managers: h.distro.Managers, Own: h.distro.Name != "", Every: h.distro.Name == ""}
+	if w.Own {
+		return w
+	}
+	for _, id := range strings.Fields(like) {
+		for i := range h.catalog.Distributions {
+			relative := &h.catalog.Distributions[i]
+			switch {
+			case !slices.Contains(relative.IDs, id):
+			case w.Own:
+				w.Managers = append(w.Managers, relative.Managers...)
+			default:
+				w.Managers, w.Own = slices.Clone(relative.Managers), true
+			}
+		}
+	}
+	return w
 }
 
 // use starts an external package manager. What a site packages itself may have an enabler, whatever the distribution has.

@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"hardening.yama/module/internal/process"
+	"hardening.yama/module/internal/tree"
 	"hardening.yama/module/plugin/port"
 )
 
 // alpmDatabase is pacman's, see libalpm(3): a directory for each package. Their names tell what is installed, without starting a
 // program.
 var alpmDatabase = database{
-	files: []string{alpmLocal}, program: pacmanProgram, configuration: []string{"/etc/pacman.conf"}, rootOptions: []string{"--sysroot="},
-	installed: reading((*Manager).alpmInstalled), owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
+	files: []string{alpmLocal}, base: []string{"pacman", "filesystem"}, program: pacmanProgram, configuration: []string{"/etc/pacman.conf"},
+	rootOptions: []string{"--sysroot="},
+	installed:   reading((*Manager).alpmInstalled), owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
 }
 
 const (
@@ -69,7 +71,9 @@ func (m *Manager) alpmInstalled(names []string) ([]port.Package, error) {
 func readDesc(content string) map[string][]string {
 	lists := map[string][]string{}
 	name := ""
-	for line := range strings.Lines(content) {
+	for content != "" {
+		var line string
+		line, content, _ = strings.Cut(content, "\n")
 		line = strings.TrimSpace(line)
 		if key, ok := cutAround(line, "%", "%"); ok {
 			name = key
@@ -108,14 +112,15 @@ func (m *Manager) alpmRequirers(_ context.Context, names []string) (map[string][
 	}
 	var all []paragraph
 	for _, entry := range entries {
-		if _, ok := alpmEntry(entry); !ok {
+		p, ok := alpmEntry(entry)
+		if !ok {
 			continue
 		}
 		desc, err := m.alpmDesc(entry)
-		if err != nil {
+		if err != nil && !tree.Nobody(err) { // pacman counts an unfinished one, too
 			return nil, err
 		}
-		all = append(all, paragraph{name: strings.Join(desc["NAME"], ""), depends: desc["DEPENDS"]})
+		all = append(all, paragraph{name: p.Name, depends: desc["DEPENDS"]})
 	}
 	return requirersOf(all, names, func(depends string, hand func(string)) { hand(withoutVersion(depends)) }), nil
 }
@@ -128,7 +133,7 @@ func withoutVersion(dependency string) string {
 	return dependency
 }
 
-func (m *Manager) alpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+func (m *Manager) alpmOwners(ctx context.Context, files []string) (map[string][]string, error) {
 	r, err := m.query(ctx, pacmanProgram, append([]string{"--query", "--owns", "--"}, files...)...)
 	if err != nil {
 		return nil, err
@@ -137,9 +142,9 @@ func (m *Manager) alpmOwners(ctx context.Context, files []string) (map[string]st
 }
 
 // readOwns reads a line for each file: who owns it, or that nobody does, or that there is none.
-func readOwns(r process.Result, under func(string) string, files []string) (map[string]string, error) {
+func readOwns(r process.Result, under func(string) string, files []string) (map[string][]string, error) {
 	found, unowned := map[string]string{}, map[string]bool{}
-	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
 		line = strings.TrimSpace(line)
 		if file, owner, ok := strings.Cut(line, " is owned by "); ok {
 			found[file], _, _ = strings.Cut(owner, " ")
@@ -153,12 +158,12 @@ func readOwns(r process.Result, under func(string) string, files []string) (map[
 			}
 		}
 	}
-	owners := map[string]string{}
+	owners := map[string][]string{}
 	for _, file := range files {
 		owner, ok := found[under(file)]
 		switch {
 		case ok:
-			owners[file] = owner
+			owners[file] = []string{owner}
 		case !unowned[under(file)] && !unowned[file]:
 			return nil, errors.New("cannot find the package that owns " + file + ": pacman: " + r.LastLines())
 		}

@@ -29,7 +29,8 @@ var apk = Manager{
 }
 
 var apkDatabase = database{
-	files: []string{apk3Installed, apk2Installed}, program: apkProgram, rootOptions: rootOption,
+	files: []string{apk3Installed, apk2Installed}, base: []string{"apk-tools", "alpine-baselayout", "wolfi-baselayout"},
+	program: apkProgram, rootOptions: rootOption,
 	installed: reading((*Manager).apkInstalled), owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged, requirers: (*Manager).apkRequirers,
 }
 
@@ -45,7 +46,7 @@ const apkProgram = "/sbin/apk"
 func readAPK(r process.Result) ([]string, error) {
 	var names []string
 	known := map[string]bool{}
-	for line := range strings.Lines(r.Stdout) {
+	for _, line := range strings.Split(r.Stdout, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") && !known[fields[2]] {
 			known[fields[2]] = true
@@ -54,15 +55,22 @@ func readAPK(r process.Result) ([]string, error) {
 	}
 	said := r.Stdout + "\n" + r.Stderr
 	switch {
-	case strings.Contains(said, "WARNING: "): // of a repository that cannot be read
-		return nil, errors.New(lineWith(said, "WARNING: "))
+	case r.Code == 0 && names != nil:
+		return names, nil
 	case r.Code != 0 && strings.Contains(said, " (no such package)"):
+		for _, words := range apkUnread {
+			if line := lineWith(said, words); line != "" {
+				return nil, errors.New(line)
+			}
+		}
 		return nil, port.ErrNotOffered
-	case r.Code != 0 || names == nil:
-		return nil, errors.New(r.LastLines())
 	}
-	return names, nil
+	return nil, errors.New(r.LastLines())
 }
+
+// apkUnread are words of warnings about a repository that cannot be read, whose packages are not
+// known then.
+var apkUnread = []string{": opening ", " opening ", ": Ignoring ", ": updating "}
 
 // apkRemoval returns the other packages that would be removed, or that require the package.
 func (m *Manager) apkRemoval(ctx context.Context, name string) ([]string, error) {
@@ -78,7 +86,7 @@ func (m *Manager) apkRemoval(ctx context.Context, name string) ([]string, error)
 func readAPKRemoval(r process.Result, name string) ([]string, error) {
 	if _, requirers, found := strings.Cut(r.Stdout, "are not removed due to:\n"); found {
 		var with []string
-		for line := range strings.Lines(requirers) {
+		for _, line := range strings.Split(requirers, "\n") {
 			if who, ok := strings.CutPrefix(strings.TrimSpace(line), name+": "); ok {
 				with = append(with, strings.Fields(who)...)
 			}
@@ -96,14 +104,18 @@ func readAPKRemoval(r process.Result, name string) ([]string, error) {
 // that a package owns are handed over.
 func readAPKInstalled(content string, files map[string]bool, hand func(owner, file string)) ([]paragraph, error) {
 	var all []paragraph
-	for text := range strings.SplitSeq(content, "\n\n") {
+	for content != "" {
+		var text string
+		text, content, _ = strings.Cut(content, "\n\n")
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
 		var p paragraph
 		var owned []string
 		directory := ""
-		for line := range strings.SplitSeq(text, "\n") {
+		for rest := text; rest != ""; {
+			var line string
+			line, rest, _ = strings.Cut(rest, "\n")
 			key, value, _ := strings.Cut(line, ":")
 			switch key {
 			case "P":
@@ -157,26 +169,33 @@ func (m *Manager) apkInstalled(names []string) ([]port.Package, error) {
 func (m *Manager) apkRequirers(_ context.Context, names []string) (map[string][]string, error) {
 	all, err := m.apkPackages(nil, nil)
 	return requirersOf(all, names, func(depends string, hand func(string)) {
-		for dependency := range strings.FieldsSeq(depends) {
+		for _, dependency := range strings.Fields(depends) {
 			hand(withoutVersion(dependency))
 		}
 	}), err
 }
 
-func (m *Manager) apkOwners(_ context.Context, files []string) (map[string]string, error) {
-	owners := map[string]string{}
-	_, err := m.apkPackages(setOf(files), func(owner, file string) { owners[file] = owner })
+func (m *Manager) apkOwners(_ context.Context, files []string) (map[string][]string, error) {
+	owners := map[string][]string{}
+	_, err := m.apkPackages(setOf(files), func(owner, file string) { owners[file] = append(owners[file], owner) })
 	return owners, err
 }
 
-// apkUnchanged reports whether a package's file is unchanged. apk audit prints U before each changed file of a directory.
+// apkUnchanged reports whether a package's file is unchanged. apk audit prints a letter before each
+// changed file of a directory: without an option of those that protected paths cover, with --system
+// of the others, see apk-protected_paths(5).
 func (m *Manager) apkUnchanged(ctx context.Context, _, file string) (bool, error) {
-	r, err := m.query(ctx, apkProgram, "audit", path.Dir(file))
-	if err != nil {
-		return false, err
+	for _, args := range [][]string{{"audit"}, {"audit", "--system"}} {
+		r, err := m.query(ctx, apkProgram, append(args, path.Dir(file))...)
+		if err != nil {
+			return false, err
+		}
+		if r.Code != 0 {
+			return false, errors.New("cannot find out whether " + file + " was changed: apk audit: " + r.LastLines())
+		}
+		if strings.Contains("\n"+r.Stdout, " "+strings.TrimPrefix(file, "/")+"\n") {
+			return false, nil
+		}
 	}
-	if r.Code != 0 {
-		return false, errors.New("cannot find out whether " + file + " was changed: apk audit: " + r.LastLines())
-	}
-	return !slices.Contains(strings.Split(r.Stdout, "\n"), "U "+strings.TrimPrefix(file, "/")), nil
+	return true, nil
 }

@@ -36,7 +36,7 @@ var apt = Manager{
 func readAPT(r process.Result) ([]string, error) {
 	var names []string
 	known := map[string]bool{}
-	for line := range strings.Lines(r.Stdout) {
+	for _, line := range strings.Split(r.Stdout, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) < 2 || !slices.Contains([]string{"Inst", "Conf", "Remv", "Purg"}, fields[0]) {
 			continue
@@ -98,7 +98,9 @@ func (m *Manager) aptUserInstalled(_ context.Context, name string) (bool, error)
 // longer one.
 func readExtendedStates(content, name string) bool {
 	current := ""
-	for line := range strings.Lines(content) {
+	for content != "" {
+		var line string
+		line, content, _ = strings.Cut(content, "\n")
 		field, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		switch {
 		case field == "Package":

@@ -49,7 +49,7 @@ func TestReadersAreLinear(t *testing.T) {
 			_, _ = readOwns(process.Result{Stdout: numbered(n, "error: No package owns /etc/sysctl.d/%d.conf\n")}, itself, files(n))
 		}},
 		"dpkg owns": {8000, func(n int) {
-			_ = readSearch(process.Result{Stdout: numbered(n, "p%d: /etc/sysctl.d/%d.conf\n")}, files(n), map[string]string{})
+			_ = readSearch(process.Result{Stdout: numbered(n, "p%d: /etc/sysctl.d/%d.conf\n")}, func(string, string) {})
 		}},
 		"rpm owns": {8000, func(n int) { _, _ = readOwners(process.Result{Stdout: numbered(n, "p%d\n")}, files(n)) }},
 		"rpm's requirers": {64_000, func(n int) {
@@ -65,7 +65,7 @@ func TestReadersAreLinear(t *testing.T) {
 			_, _ = readAPKInstalled(content, owned, func(string, string) {})
 		}},
 		"what is installed": {8000, func(n int) {
-			all, _ := readStatus(numbered(n, "Package: p%d\nStatus: install ok installed\nVersion: 1\n\n"))
+			all, _ := readStatus(numbered(n, "Package: p%d\nStatus: install ok installed\nVersion: 1\n\n"), nil)
 			installedOf(all, strings.Fields(numbered(n, "p%d ")))
 		}},
 	} {
@@ -118,6 +118,7 @@ func TestManyPackages(t *testing.T) {
 	const count, size = 50_000, 24 << 20
 	var b strings.Builder
 	b.Grow(size)
+	b.WriteString("Package: dpkg\nStatus: install ok installed\nVersion: 1\n\n")
 	for i := range count {
 		fmt.Fprintf(&b, "Package: p%d\nStatus: install ok installed\nVersion: 1\nDepends: gdb", i)
 		for j := 0; b.Len() < size/count*(i+1)-32; j++ {

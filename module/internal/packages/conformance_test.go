@@ -59,6 +59,7 @@ func TestConformance(t *testing.T) {
 		check(t, os.MkdirAll(root+dir, 0o755))
 	}
 	write(t, root+"/var/lib/rpm/packages/gdb", "17.1-1\n")
+	write(t, root+"/var/lib/rpm/packages/filesystem", "3.18-50\n")
 	write(t, root+"/var/lib/rpm/rpmdb.sqlite", "database")
 	for program, script := range map[string]string{"rpm": fakeRPM, "dnf5": fakeDNF5} {
 		check(t, os.WriteFile(root+"/bin/"+program, []byte(strings.ReplaceAll(strings.Replace(script, "%s", root, 1), "%%", "%")), 0o700))
@@ -85,7 +86,7 @@ func TestConformance(t *testing.T) {
 	if content, err := os.ReadFile(log); err != nil || !strings.Contains(string(content), "mark") {
 		t.Errorf("it was not recorded as a dependency: %s, %v", content, err)
 	}
-	if names, err := filepath.Glob(root + "/var/lib/rpm/packages/*"); err != nil || len(names) != 1 {
+	if names, err := filepath.Glob(root + "/var/lib/rpm/packages/*"); err != nil || len(names) != 2 {
 		t.Errorf("installed are %q, %v", names, err)
 	}
 }
@@ -93,13 +94,13 @@ func TestConformance(t *testing.T) {
 // TestConformanceHere: the manager of this machine follows them, too. It changes nothing.
 func TestConformanceHere(t *testing.T) {
 	files := filesOf(t, "/")
-	if m, err := Find(files, "/", Names(), false); err != nil || m.program == "" {
+	if m, err := Find(files, "/", Want{Managers: Names()}); err != nil || m.program == "" {
 		t.Skipf("this machine has no package manager that is known: %v", err)
 	} else if m.checkLists != nil && m.Name == "apt" && m.checkLists(m, t.Context()) != nil {
 		t.Skip("apt has no lists, so what is not offered is not known")
 	}
 	conformance.RunManager(t, conformance.Subject{Open: func(_ context.Context, checkMode bool) (port.Manager, error) {
-		m, err := Find(files, "/", Names(), false)
+		m, err := Find(files, "/", Want{Managers: Names()})
 		if err == nil {
 			m.CheckMode = checkMode
 		}

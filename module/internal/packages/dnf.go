@@ -82,7 +82,7 @@ func readDNF(r process.Result) ([]string, error) {
 	}
 	var names []string
 	header, section := false, false
-	for line := range strings.Lines(table) {
+	for _, line := range strings.Split(table, "\n") {
 		fields := strings.Fields(line)
 		switch {
 		case !header: // the progress of loading metadata may stand above
@@ -125,7 +125,9 @@ func (m *Manager) dnf5UserInstalled(ctx context.Context, name string) (bool, err
 
 // readPackagesTOML reads a line for each package: "name.arch" = {reason = "User"}.
 func readPackagesTOML(content, name string) string {
-	for line := range strings.Lines(content) {
+	for content != "" {
+		var line string
+		line, content, _ = strings.Cut(content, "\n")
 		key, value, _ := strings.Cut(line, "=")
 		key = strings.Trim(strings.TrimSpace(key), `"`)
 		if dot := strings.LastIndexByte(key, '.'); dot > 0 && key[:dot] == name {
@@ -148,7 +150,7 @@ func (m *Manager) dnfUserInstalled(ctx context.Context, name string) (bool, erro
 
 // readReason reports whether the user installed a package, from a line with its name and the reason.
 func readReason(r process.Result, name string) (bool, error) {
-	for line := range strings.Lines(r.Stdout) {
+	for _, line := range strings.Split(r.Stdout, "\n") {
 		if found, reason, _ := strings.Cut(strings.TrimSpace(line), " "); found == name {
 			return strings.EqualFold(reason, "user"), nil
 		}

@@ -6,10 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hardening.yama/module/internal/process"
-	"hardening.yama/module/internal/ptrace"
+	"hardening.yama/module/internal/tree"
 	"hardening.yama/module/plugin/port"
 	"hardening.yama/schema"
 )
@@ -17,14 +18,19 @@ import (
 // dpkgStatus is Debian's package database, see dpkg(1). Reading it is quicker than starting a program that does.
 const dpkgStatus = "/var/lib/dpkg/status"
 
-// The programs for questions that the status file does not answer.
+// dpkgSearcher is the program for questions that the status file does not answer.
+const dpkgSearcher = "/usr/bin/dpkg-query"
+
+// The other files of dpkg's: the journal of a transaction that is not merged into the status file
+// yet, and the files that packages have under other names, see dpkg-divert(1).
 const (
-	dpkgProgram  = "/usr/bin/dpkg"
-	dpkgSearcher = "/usr/bin/dpkg-query"
+	dpkgJournal    = "/var/lib/dpkg/updates"
+	dpkgDiversions = "/var/lib/dpkg/diversions"
 )
 
 var dpkgDatabase = database{
-	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, program: dpkgSearcher, rootOptions: rootOption, followsLinksOut: true,
+	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, base: []string{"dpkg", "base-files"}, program: dpkgSearcher, rootOptions: rootOption,
+	followsLinksOut: true,
 	installed: reading(func(m *Manager, names []string) ([]port.Package, error) {
 		all, err := m.dpkgPackages()
 		return installedOf(all, names), err
@@ -39,27 +45,41 @@ var dpkgDatabase = database{
 // packagesLimit bounds how many packages a database has; Debian has some 70,000 in all.
 const packagesLimit = 200_000
 
-// paragraph is what the status file says about an installed package.
+// paragraph is what the status file says about a package.
 type paragraph struct {
-	name, version string
-	depends       []string // what it needs, or could do with instead, as it is written
-	conffiles     []string
+	name, version, arch string
+	removed             bool     // not installed, though its configuration files may have stayed
+	depends             []string // what it needs, or could do with instead, as it is written
+	conffiles           []conffile
 }
 
-// readStatus returns the installed packages. A package with the state config-files is not installed.
-func readStatus(content string) ([]paragraph, error) {
+// conffile is a configuration file of a package, and the md5 of the package's own content.
+type conffile struct{ file, md5 string }
+
+// readStatus returns the packages that the status file names, of which one has to be installed. A
+// package with the state config-files is not. With a map, the first paragraph of a package and
+// architecture counts.
+func readStatus(content string, newer map[string]bool) ([]paragraph, error) {
 	var all []paragraph
-	for text := range strings.SplitSeq(content, "\n\n") {
+	installed := false
+	for content != "" {
+		var text string
+		text, content, _ = strings.Cut(content, "\n\n")
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
 		var p paragraph
 		state, field := "", ""
-		for line := range strings.SplitSeq(text, "\n") {
+		for rest := text; rest != ""; {
+			var line string
+			line, rest, _ = strings.Cut(rest, "\n")
 			name, value, named := strings.Cut(line, ":")
 			if strings.HasPrefix(line, " ") || strings.HasPrefix(line, "\t") {
-				if file, _, _ := strings.Cut(strings.TrimSpace(line), " "); field == "Conffiles" && file != "" {
-					p.conffiles = append(p.conffiles, file)
+				// One that is obsolete belonged to an older version and stays the package's. One
+				// that the package has removed does not.
+				fields := strings.Fields(line)
+				if field == "Conffiles" && len(fields) > 1 && fields[len(fields)-1] != "remove-on-upgrade" {
+					p.conffiles = append(p.conffiles, conffile{fields[0], fields[1]})
 				}
 				continue
 			}
@@ -70,6 +90,8 @@ func readStatus(content string) ([]paragraph, error) {
 				p.name = value
 			case field == "Version":
 				p.version = value
+			case field == "Architecture":
+				p.arch = value
 			case field == "Status":
 				state = value[strings.LastIndexByte(value, ' ')+1:]
 			case field == "Depends", field == "Pre-Depends":
@@ -79,14 +101,20 @@ func readStatus(content string) ([]paragraph, error) {
 		if p.name == "" || state == "" {
 			return nil, fmt.Errorf("read %s: a paragraph without a name or a state: %.60q", dpkgStatus, text)
 		}
-		if state != "not-installed" && state != "config-files" {
-			all = append(all, p)
+		if newer != nil {
+			name := p.name + ":" + p.arch
+			if newer[name] {
+				continue
+			}
+			newer[name] = true
 		}
-		if len(all) > packagesLimit {
+		p.removed = state == "not-installed" || state == "config-files"
+		if all = append(all, p); len(all) > packagesLimit {
 			return nil, fmt.Errorf("read %s: it names more than %d packages", dpkgStatus, packagesLimit)
 		}
+		installed = installed || !p.removed
 	}
-	if all == nil {
+	if !installed {
 		return nil, errors.New("read " + dpkgStatus + ": it names no installed package")
 	}
 	return all, nil
@@ -119,10 +147,46 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 		return m.memory.paragraphs, nil
 	}
 	content, err := m.readFile(dpkgStatus)
-	if err == nil {
-		m.memory.paragraphs, err = readStatus(content)
+	if err != nil {
+		return nil, err
 	}
+	journal, err := m.dpkgJournal()
+	if err != nil {
+		return nil, err
+	}
+	var newer map[string]bool
+	if journal != "" {
+		newer = map[string]bool{}
+	}
+	m.memory.paragraphs, err = readStatus(journal+content, newer)
 	return m.memory.paragraphs, err
+}
+
+// dpkgJournal returns what dpkg has not merged into the status file yet, the newest first: a file
+// with a number as its name for each change. They lie there during a transaction, and after one
+// that was killed.
+func (m *Manager) dpkgJournal() (journal string, err error) {
+	dir, err := m.files.Dir(dpkgJournal)
+	if tree.Nobody(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close() //nolint:errcheck // only read
+	names, err := dir.Names()
+	slices.Sort(names)
+	for _, name := range names {
+		if strings.Trim(name, "0123456789") != "" {
+			continue
+		}
+		content, err := m.readFile(dpkgJournal + "/" + name)
+		if err != nil {
+			return "", err
+		}
+		journal = content + "\n\n" + journal
+	}
+	return journal, err
 }
 
 // installedOf returns those of the names that are installed, and those that match a pattern. Of a
@@ -131,7 +195,7 @@ func installedOf(all []paragraph, names []string) []port.Package {
 	asked, exact, found := schema.NamesOf(names), setOf(names), map[string]bool{}
 	var installed []port.Package
 	for i := range all {
-		if p := &all[i]; (exact[p.name] || asked.Pattern(p.name) != "") && !found[p.name] {
+		if p := &all[i]; !p.removed && (exact[p.name] || asked.Pattern(p.name) != "") && !found[p.name] {
 			found[p.name] = true
 			installed = append(installed, port.Package{Name: p.name, Version: p.version})
 		}
@@ -147,6 +211,9 @@ func requirersOf(all []paragraph, names []string, named func(depends string, han
 	for level := 0; level < requirersDepth && len(asked) > 0; level++ {
 		next := map[string]bool{}
 		for i := range all {
+			if all[i].removed {
+				continue
+			}
 			who := all[i].name
 			require := func(needed string) {
 				if asked[needed] && found.add(needed, who) && !asked[who] && !found.has(who) {
@@ -170,66 +237,90 @@ func setOf(names []string) map[string]bool {
 	return set
 }
 
-// dpkgOwners returns the package of each of the files that has one. A packaged file in /etc is a conffile, which the status file
-// names; for one in /usr/lib it asks dpkg-query.
-func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string]string, error) {
-	owners := map[string]string{}
-	wanted := setOf(files)
-	var searched []string
-	for _, file := range files {
-		if strings.HasPrefix(file, "/usr/lib/") || strings.HasPrefix(file, "/lib/") {
-			searched = append(searched, file)
-		}
-	}
-	if len(searched) < len(files) {
-		all, err := m.dpkgPackages()
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range all {
-			for _, file := range p.conffiles {
-				if wanted[file] {
-					owners[file] = p.name
-				}
-			}
-		}
-	}
-	if searched == nil {
-		return owners, nil
-	}
-	r, err := m.query(ctx, dpkgSearcher, append([]string{"--search", "--"}, searched...)...)
+// dpkgOwners returns the packages of each of the files that has any. Most packaged files in /etc
+// are conffiles, which the status file names; for the other files it asks dpkg-query. Where a
+// package's file was diverted, another file lies in its place.
+func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string][]string, error) {
+	all, err := m.dpkgPackages()
 	if err != nil {
 		return nil, err
 	}
-	return owners, readSearch(r, searched, owners)
-}
-
-// readSearch adds the owners that dpkg-query printed: packages, with their architecture if it matters, a colon, and the file. For a
-// file without an owner it prints an error. A diversion is not an owner.
-func readSearch(r process.Result, files []string, owners map[string]string) error {
-	for line := range strings.Lines(r.Stderr) {
-		if !strings.HasPrefix(line, "dpkg-query: no path found matching pattern ") {
-			return errors.New("cannot find the package that owns " + ptrace.Named(files) + ": dpkg-query: " + r.LastLines())
+	diversions, err := m.readFile(dpkgDiversions)
+	if err != nil && !tree.Nobody(err) {
+		return nil, err
+	}
+	// For each file three lines: its name, the one that it has instead, and the package that has
+	// the first, a colon for none.
+	lines, diverted := strings.Split(diversions, "\n"), map[string]string{}
+	for i := 2; i < len(lines); i += 3 {
+		diverted[lines[i-2]] = lines[i]
+	}
+	wanted, owners := setOf(files), map[string][]string{}
+	own := func(owner, file string) {
+		if by := diverted[file]; wanted[file] && (by == "" || by == owner) {
+			owners[file] = append(owners[file], owner)
 		}
 	}
-	searched := setOf(files)
-	for line := range strings.Lines(r.Stdout) {
-		names, file, found := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-		if found && searched[file] && !strings.HasPrefix(names, "diversion by") && !strings.HasPrefix(names, "local diversion") {
-			owners[file] = names[:strings.IndexAny(names+",", ",:")]
+	for i := range all {
+		for _, c := range all[i].conffiles {
+			own(all[i].name, c.file)
+		}
+	}
+	args := []string{"--search", "--"}
+	for _, file := range files {
+		if owners[file] == nil {
+			args = append(args, file)
+		}
+	}
+	if len(args) == 2 {
+		return owners, nil
+	}
+	r, err := m.query(ctx, dpkgSearcher, args...)
+	if err != nil {
+		return nil, err
+	}
+	return owners, readSearch(r, own)
+}
+
+// readSearch hands over the owners that dpkg-query printed: packages, with their architectures if
+// those matter, a colon, and the file. A diversion is not an owner. dpkg-query ends with 1 where a
+// file has no owner, and with 2 where it has no answer.
+func readSearch(r process.Result, hand func(owner, file string)) error {
+	if r.Code > 1 {
+		return errors.New("cannot find the packages that own files (dpkg-query reads /var/lib/dpkg/info/*.list): " +
+			r.LastLines())
+	}
+	for _, line := range strings.Split(r.Stdout, "\n") {
+		owners, file, found := strings.Cut(line, ": ")
+		if !found || strings.HasPrefix(owners, "diversion by") || strings.HasPrefix(owners, "local diversion") {
+			continue
+		}
+		for _, owner := range strings.Split(owners, ", ") {
+			owner, _, _ = strings.Cut(owner, ":")
+			hand(owner, file)
 		}
 	}
 	return nil
 }
 
-// dpkgUnchanged reports whether a package's file is unchanged. dpkg --verify prints the same as rpm -V.
-func (m *Manager) dpkgUnchanged(ctx context.Context, owner, file string) (bool, error) {
-	r, err := m.query(ctx, dpkgProgram, "--verify", "--", owner)
+// dpkgUnchanged reports whether a conffile has the content that dpkg recorded of the package's. Of
+// another file dpkg replaces each change, so nothing says that it was changed.
+func (m *Manager) dpkgUnchanged(_ context.Context, owner, file string) (bool, error) {
+	content, err := m.readFile(file)
 	if err != nil {
 		return false, err
 	}
-	if r.Stderr != "" {
-		return false, errors.New("cannot find out whether " + file + " was changed (dpkg reads " + m.under("/var/lib/dpkg/info/"+owner) + ".list and " + m.under("/var/lib/dpkg/info/"+owner) + ".md5sums): " + r.LastLines())
+	all, err := m.dpkgPackages()
+	unchanged, sum := true, md5(content)
+	for i := range all {
+		for _, c := range all[i].conffiles {
+			if all[i].name == owner && c.file == file {
+				if c.md5 == sum { // one architecture of the package is enough
+					return true, nil
+				}
+				unchanged = false
+			}
+		}
 	}
-	return readUnchanged(r, file)
+	return unchanged, err
 }

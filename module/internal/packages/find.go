@@ -3,21 +3,37 @@
 package packages
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"strings"
 
+	"hardening.yama/module/internal/driver"
 	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/internal/tree"
 	"hardening.yama/module/internal/view"
 )
 
-// Find returns the first of the named managers that can be used for the tree below root, or none, and the database of the
-// packages that are installed there. The program is always the running host's: no program of another tree is run. With expected, the
-// host's distribution has one of these managers, and a missing database is an error.
-func Find(files *tree.Tree, root string, names []string, expected bool) (*Manager, error) {
+// Want says what Find looks for.
+type Want struct {
+	// Managers are the names of the managers, the best one first.
+	Managers []string
+	// Own: these are the managers of the host's distribution, or of its family. Their database is
+	// the host's.
+	Own bool
+	// Every: the distribution is not known, so the packages of each database count that is the
+	// host's. Where a host has the tools of another family, there can be a second database, and
+	// most are empty.
+	Every bool
+}
+
+// Find returns the first of the wanted managers that can be used for the tree below root, or none,
+// and the database of the packages that are installed there. The program is always the running
+// host's: no program of another tree is run. Without the database that the distribution must have,
+// and without its program, there is an error.
+func Find(files *tree.Tree, root string, w Want) (*Manager, error) {
 	s := sight{root: root, inUse: map[*database][]string{}, executable: executable, sameProgram: sameProgram,
 		sameDir: func(a, b string) bool { return sameFile(files, a, b) }}
 	for _, d := range databases {
@@ -27,24 +43,42 @@ func Find(files *tree.Tree, root string, names []string, expected bool) (*Manage
 		}
 		s.inUse[d] = inUse
 	}
-	found, dir, err := choose(s, names, expected)
+	s.reach = func(m *Manager, dir string) error {
+		m.files, m.root, m.memory = files, root, &memory{}
+		m.throwaway = view.Throwaway(root, m.database.files)
+		if root == "/" {
+			return nil
+		}
+		if err := checkDatabase(files, dir, m.database.followsLinksOut, databaseDepth); err != nil {
+			return fmt.Errorf("look for the package database: %w", err)
+		}
+		return nil
+	}
+	s.holdsBase = (*Manager).holdsBase
+	found, err := choose(s, w)
 	if err != nil {
 		return nil, err
 	}
-	found.files, found.root, found.memory = files, root, &memory{}
-	var needed []string
-	if d := found.database; d != nil {
-		needed = d.files
-		if root != "/" {
-			if err := checkDatabase(files, dir, d.followsLinksOut, databaseDepth); err != nil {
-				return nil, fmt.Errorf("look for the package database: %w", err)
-			}
-		}
+	if found.database == nil {
+		found.files, found.root, found.memory, found.throwaway = files, root, &memory{}, view.Throwaway(root, nil)
 	}
-	found.throwaway = view.Throwaway(root, needed)
 	found.readOnlyProc = view.ReadOnlyProc(found.under("/proc"))
 	found.setReadOnly()
 	return found, nil
+}
+
+// holdsBase reports whether the database holds its base, and so is the host's. It writes nothing.
+func (m *Manager) holdsBase() (bool, error) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), findPatience, driver.Overdue{After: findPatience})
+	defer cancel()
+	m.CheckMode = true
+	_, err := m.StartInstalled(ctx, nil)()
+	m.CheckMode = false
+	var none *noBase
+	if errors.As(err, &none) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // sight is what Find sees of the host and of the tree below root.
@@ -56,55 +90,98 @@ type sight struct {
 	sameProgram func(a, b string) bool
 	// sameDir reports whether two names in the tree are the same directory's.
 	sameDir func(a, b string) bool
+	// reach completes the manager of a database that lies in a directory.
+	reach     func(m *Manager, dir string) error
+	holdsBase func(*Manager) (bool, error)
 }
 
-// choose chooses a manager and its database, and returns the directory that the database lies in. It does no I/O.
-func choose(s sight, names []string, expected bool) (found *Manager, dir string, err error) {
-	chosen := Manager{Name: ptrace.None}
-	usable := func(d *database) bool { return len(s.inUse[d]) > 0 && s.executable(d.program) }
+// choose chooses a manager and its database, and the further ones.
+func choose(s sight, w Want) (*Manager, error) {
+	var first, last *Manager
+	known := map[*database]bool{}
+	add := func(d *database, own bool) error {
+		if known[d] || len(s.inUse[d]) == 0 || !s.executable(d.program) {
+			return nil
+		}
+		known[d] = true
+		m, err := s.managerOf(d, w.Managers)
+		if err == nil && !own {
+			own, err = s.holdsBase(m)
+		}
+		switch {
+		case err != nil || !own:
+		case first == nil:
+			first, last = m, m
+		case w.Every:
+			last.next, last = m, m
+		}
+		return err
+	}
+	for _, name := range w.Managers {
+		if m := row(name); m != nil {
+			if err := add(m.database, w.Own); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, d := range databases {
+		if w.Own && !w.Every {
+			break
+		}
+		if err := add(d, false); err != nil {
+			return nil, err
+		}
+	}
+	if first == nil {
+		return &Manager{Name: ptrace.None}, s.missing(w)
+	}
+	return first, nil
+}
+
+// managerOf returns the first of the named managers of a database, or none for it, as it has to be
+// told where the database lies.
+func (s sight) managerOf(d *database, names []string) (*Manager, error) {
+	m := Manager{Name: ptrace.None, database: d}
 	for _, name := range names {
-		if m := row(name); m != nil && s.executable(m.program) && usable(m.database) {
-			chosen = *m
-			// dnf5 has also taken the name of dnf.
-			if s.sameProgram(m.program, dnf5.program) {
-				chosen = dnf5
+		if named := row(name); named != nil && named.database == d && s.executable(named.program) {
+			m = *named
+			if s.sameProgram(named.program, dnf5.program) { // dnf5 has also taken the name of dnf
+				m = dnf5
 			}
 			break
 		}
 	}
-	found = &chosen
-	for _, d := range databases {
-		if found.database == nil && usable(d) {
-			found.database = d
-		}
-	}
-	d := found.database
-	if d == nil {
-		for _, name := range names {
-			m := row(name)
-			if expected && m != nil && len(s.inUse[m.database]) > 0 && !s.executable(m.database.program) {
-				return nil, "", fmt.Errorf("read the package database %s: its program %s is missing, or cannot be run",
-					s.inUse[m.database][0], m.database.program)
-			}
-			if expected && m != nil && s.executable(m.program) {
-				return nil, "", fmt.Errorf("look for the package database of %s: none of %s is there", m.Name, strings.Join(m.database.files, ", "))
+	m.dbFile = path.Join(s.root, s.inUse[d][0])
+	dir := path.Dir(s.inUse[d][0])
+	if s.root != "/" && d.dbDirOption != "" {
+		m.dbDir = dir
+		for _, file := range s.inUse[d] {
+			if other := path.Dir(file); !s.sameDir(other, dir) {
+				return nil, fmt.Errorf("look for the package database below %s: "+
+					"one is in %s, another in %s: remove the one that is not the tree's", s.root, dir, other)
 			}
 		}
-		return found, "", nil
 	}
-	found.dbFile = path.Join(s.root, s.inUse[d][0])
-	dir = path.Dir(s.inUse[d][0])
-	if s.root == "/" || d.dbDirOption == "" {
-		return found, dir, nil
-	}
-	found.dbDir = dir
-	for _, file := range s.inUse[d] {
-		if other := path.Dir(file); !s.sameDir(other, dir) {
-			return nil, "", fmt.Errorf(
-				"look for the package database below %s: one is in %s, another in %s: remove the one that is not the tree's", s.root, dir, other)
+	return &m, s.reach(&m, dir)
+}
+
+// missing returns an error where a wanted manager's database is there without its program, or where
+// it has to be there.
+func (s sight) missing(w Want) error {
+	for _, name := range w.Managers {
+		m := row(name)
+		switch {
+		case m == nil:
+		case len(s.inUse[m.database]) > 0 && !s.executable(m.database.program):
+			return fmt.Errorf("read the package database %s: "+
+				"its program %s is missing, or cannot be run: install it, or set backend=none",
+				path.Join(s.root, s.inUse[m.database][0]), m.database.program)
+		case w.Own && s.root == "/" && s.executable(m.program):
+			return fmt.Errorf("look for the package database of %s: none of %s is there",
+				m.Name, strings.Join(m.database.files, ", "))
 		}
 	}
-	return found, dir, nil
+	return nil
 }
 
 // databaseDepth is how deep the directories of a database are nested: pacman's has one for each package.

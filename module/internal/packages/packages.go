@@ -38,6 +38,8 @@ type Manager struct {
 	dbFile string
 	// dbDir is the directory of the database in the tree, "" where the database's program finds it by itself.
 	dbDir string
+	// next has another database of the host's, whose packages count, too.
+	next *Manager
 	// dbElsewhere: the manager would look for the database in another directory, so that it must not be run.
 	dbElsewhere bool
 	memory      *memory
@@ -80,6 +82,9 @@ var _ port.Manager = (*Manager)(nil)
 type database struct {
 	// files: if one of them exists and is not empty, the database is in use.
 	files []string
+	// base are packages of which the database holds one if it is the host's: it holds none where a
+	// program has begun it for itself, and where it was lost and begun anew.
+	base []string
 	// followsLinksOut: its program does not chroot(2), so that a link in another root can lead out of it.
 	followsLinksOut bool
 	// program is needed to ask the database, and rootOptions are its options for another root. There it looks for the database in
@@ -92,7 +97,9 @@ type database struct {
 
 	// installed begins to find out which of the names are installed, and returns a function that waits for the answer.
 	installed func(*Manager, context.Context, []string) (wait func() ([]port.Package, error))
-	owners    func(*Manager, context.Context, []string) (map[string]string, error)
+	// owners returns all packages that a file belongs to. unchanged reports whether the file is
+	// that of one of them.
+	owners    func(*Manager, context.Context, []string) (map[string][]string, error)
 	unchanged func(*Manager, context.Context, string, string) (bool, error)
 	requirers func(*Manager, context.Context, []string) (map[string][]string, error)
 	// needers returns the packages without which a package cannot be removed. Without it they are
@@ -156,7 +163,9 @@ func (m *Manager) HasDatabase() bool { return m.database != nil }
 
 // Close ends the threads of the views.
 func (m *Manager) Close() error {
-	m.throwaway.Close()
+	for one := m; one != nil; one = one.next {
+		one.throwaway.Close()
+	}
 	m.readOnlyProc.Close()
 	return nil
 }
@@ -187,9 +196,52 @@ func (m *Manager) Installed(ctx context.Context, names []string) ([]port.Package
 }
 
 // StartInstalled begins to find out which of the names are installed, and which packages match a
-// pattern among them. It returns a function that waits for the answer.
+// pattern among them. It returns a function that waits for the answer. A database is asked for its
+// base in the same question.
 func (m *Manager) StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
-	return m.database.installed(m, ctx, names)
+	answer := m.database.installed(m, ctx, slices.Concat(names, m.database.base))
+	wait = func() ([]port.Package, error) {
+		found, err := answer()
+		if err != nil {
+			return nil, err
+		}
+		return m.withoutBase(found, names)
+	}
+	if m.next == nil {
+		return wait
+	}
+	m.next.CheckMode = m.CheckMode
+	one, other := wait, m.next.StartInstalled(ctx, names)
+	return func() ([]port.Package, error) {
+		found, err := one()
+		more, problem := other() // also after an error, it has to be waited for
+		return append(found, more...), errors.Join(err, problem)
+	}
+}
+
+// withoutBase returns the packages without those of the base that are not among the names. It
+// returns an error if no package is of the base.
+func (m *Manager) withoutBase(found []port.Package, names []string) ([]port.Package, error) {
+	base, named := m.database.base == nil, found[:0]
+	for _, p := range found {
+		base = base || slices.Contains(m.database.base, p.Name)
+		if !slices.Contains(m.database.base, p.Name) || slices.Contains(names, p.Name) {
+			named = append(named, p)
+		}
+	}
+	if !base {
+		return nil, &noBase{m}
+	}
+	return named, nil
+}
+
+// noBase says that a database is not the host's.
+type noBase struct{ of *Manager }
+
+func (e *noBase) Error() string {
+	return "read the package database " + e.of.dbFile +
+		": it has none of the packages " + strings.Join(e.of.database.base, ", ") +
+		": it is empty, was begun anew, or is not this host's: restore it, or set backend=none"
 }
 
 // reading is for databases that are files to read.
@@ -212,34 +264,57 @@ func (m *Manager) Owners(ctx context.Context, files []string) ([]port.Owner, err
 	if err != nil {
 		return nil, err
 	}
-	owners := make([]port.Owner, 0, len(found))
+	var owners []port.Owner
 	for _, file := range files {
-		owner, owned := found[file]
-		if !owned {
+		if found[file] == nil {
 			continue
 		}
-		o := port.Owner{File: file, Package: owner}
+		o := port.Owner{File: file, Package: found[file][0]}
 		if !strings.HasPrefix(file, "/usr/lib/") && !strings.HasPrefix(file, "/lib/") { // to compare takes another query
-			unchanged, err := m.database.unchanged(m, ctx, owner, file)
-			if err != nil {
+			if o.Package, err = m.intactOf(ctx, file, found[file]); err != nil {
 				return nil, err
 			}
-			o.Changed = !unchanged
+			if o.Changed = o.Package == ""; o.Changed {
+				o.Package = found[file][0]
+			}
 		}
 		owners = append(owners, o)
 	}
-	return owners, nil
+	if m.next == nil {
+		return owners, nil
+	}
+	more, err := m.next.Owners(ctx, files)
+	return append(more, owners...), err
+}
+
+// intactOf returns the package whose file it is, unchanged: several can own one, with different
+// contents. "" is none of them.
+func (m *Manager) intactOf(ctx context.Context, file string, packages []string) (string, error) {
+	for _, owner := range packages {
+		if unchanged, err := m.database.unchanged(m, ctx, owner, file); err != nil || unchanged {
+			return owner, err
+		}
+	}
+	return "", nil
 }
 
 // Requirers implements port.Manager.
 func (m *Manager) Requirers(ctx context.Context, names []string) (map[string][]string, error) {
-	return m.database.requirers(m, ctx, names)
+	found, err := m.database.requirers(m, ctx, names)
+	if err != nil || m.next == nil {
+		return found, err
+	}
+	more, err := m.next.Requirers(ctx, names)
+	for name, of := range more {
+		found[name] = of
+	}
+	return found, err
 }
 
 // Needers returns the installed packages that need a package themselves. It asks the database
 // alone.
 func (m *Manager) Needers(ctx context.Context, name string) ([]string, error) {
-	if m.database.needers != nil {
+	if m.database.needers != nil && m.next == nil { // with two, either may have it
 		return m.database.needers(m, ctx, name)
 	}
 	requirers, err := m.Requirers(ctx, []string{name})

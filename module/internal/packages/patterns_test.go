@@ -186,7 +186,7 @@ func TestOneQuery(t *testing.T) {
 	root := t.TempDir()
 	m := &Manager{files: filesOf(t, root), root: root, database: &rpmDatabase, memory: &memory{}}
 	for names, want := range map[string]string{
-		"enabler":             ` -q --qf %{NAME}\t%{EVR}\n -- enabler`,
+		"enabler":             ` -q --qf %{NAME}\t%{EVR}\n -- enabler filesystem rpm`,
 		"enabler acme-*":      ` -q --qf %{NAME}\t%{EVR}\n -a`,
 		"enabler acme-[^a] a": ` -q --qf %{NAME}\t%{EVR}\n -a`,
 	} {
@@ -203,7 +203,8 @@ func TestOneQuery(t *testing.T) {
 func TestPatternIsNoName(t *testing.T) {
 	root := t.TempDir()
 	check(t, os.MkdirAll(root+"/var/lib/dpkg", 0o755))
-	write(t, root+dpkgStatus, "Package: gdb\nStatus: install ok installed\nVersion: 1\n")
+	write(t, root+dpkgStatus, "Package: gdb\nStatus: install ok installed\nVersion: 1\n\n"+
+		"Package: dpkg\nStatus: install ok installed\nVersion: 1\n")
 	m := &Manager{Name: ptrace.None, files: filesOf(t, root), root: root, database: &dpkgDatabase, memory: &memory{}}
 	if found, err := m.Installed(t.Context(), []string{"*", "g[d]b"}); err != nil || found != nil {
 		t.Errorf("%v, %v", found, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"hardening.yama/module/internal/process"
@@ -13,13 +14,18 @@ import (
 	"hardening.yama/schema"
 )
 
-// If rpm cannot open its database, it prints an error and then answers that nothing is installed, owned or required. So an answer
-// with any error in it is not used.
+// If rpm cannot open its database, it prints an error and then answers that nothing is installed,
+// owned or required. So an answer with such an error in it is not used.
+
+// rpmNoise are parts of errors about the files that configure rpm. It passes over their lines, and
+// then answers.
+var rpmNoise = []string{"Macro %", "macro file", "rpmrc:"}
 
 // rpmError returns the error that rpm printed, nil where it printed none.
 func rpmError(r process.Result) error {
 	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
-		if strings.HasPrefix(line, "error:") {
+		noise := slices.ContainsFunc(rpmNoise, func(part string) bool { return strings.Contains(line, part) })
+		if strings.HasPrefix(line, "error:") && !noise {
 			return errors.New("cannot query the rpm database: " + strings.TrimSpace(strings.TrimPrefix(line, "error:")))
 		}
 	}
@@ -35,7 +41,7 @@ func readInstalled(r process.Result, names []string) ([]port.Package, error) {
 	}
 	asked, exact, answered := schema.NamesOf(names), setOf(names), map[string]bool{}
 	var installed []port.Package
-	for line := range strings.Lines(r.Stdout) {
+	for _, line := range strings.Split(r.Stdout, "\n") {
 		line = strings.TrimSuffix(line, "\n")
 		if name, ok := cutAround(line, "package ", " is not installed"); ok {
 			answered[name] = true
@@ -75,27 +81,44 @@ const allLimit = 1 << 19
 var errOwners = errors.New("more owners than files")
 
 // readOwners returns the owners of files: rpm prints a line for each, in their order.
-func readOwners(r process.Result, files []string) (map[string]string, error) {
+func readOwners(r process.Result, files []string) (map[string][]string, error) {
 	if err := rpmError(r); err != nil {
 		return nil, err
 	}
-	lines := strings.Split(strings.TrimSuffix(r.Stdout+r.Stderr, "\n"), "\n")
-	// rpm warns when it reads a database of an older kind.
-	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.HasPrefix(line, "warning: ") })
-	if len(lines) != len(files) {
+	lines := strings.Split(strings.TrimSuffix(r.Stdout, "\n"), "\n")
+	if len(lines) != len(files) && len(files) > 1 {
 		return nil, errOwners
 	}
-	owners := map[string]string{}
-	for i, file := range files {
-		if _, unowned := cutAround(lines[i], "file ", " is not owned by any package"); unowned {
+	owners := map[string][]string{}
+	for i, line := range lines {
+		file := files[min(i, len(files)-1)]
+		if _, unowned := cutAround(line, "file ", " is not owned by any package"); unowned {
 			continue
 		}
-		if lines[i] == "" || strings.ContainsAny(lines[i], " \t") {
+		if line == "" || strings.ContainsAny(line, " \t") {
 			return nil, fmt.Errorf("cannot find the package that owns %s: rpm: %s", file, r.LastLines())
 		}
-		owners[file] = lines[i]
+		owners[file] = append(owners[file], line)
 	}
 	return owners, nil
+}
+
+// readFile reports whether a file is a package's: rpm prints a line for each of its files, with
+// flags of which g is a ghost: a package names it, and does not bring it. One that a package has
+// replaced, or that was not installed, has another state than 0. If rpm -V does not compare the
+// content of a file, that is the package's where the time is.
+func readFile(r process.Result, file string, mtime int64) (bool, error) {
+	if err := rpmError(r); err != nil {
+		return false, err
+	}
+	for _, line := range strings.Split(r.Stdout, "\n") {
+		if fields := strings.Split(line, "\t"); len(fields) == 5 && fields[4] == file {
+			compared := strings.Contains(fields[2], "5")
+			own := fields[0] == "0" && !strings.Contains(fields[1], "g")
+			return own && (compared || fields[3] == strconv.FormatInt(mtime, 10)), nil
+		}
+	}
+	return true, nil // the package has another name for it
 }
 
 // readUnchanged reports whether a file is unchanged: rpm prints a line for each changed file of the package, with nine marks, of
@@ -104,7 +127,7 @@ func readUnchanged(r process.Result, file string) (bool, error) {
 	if err := rpmError(r); err != nil {
 		return false, err
 	}
-	for line := range strings.Lines(r.Stdout) {
+	for _, line := range strings.Split(r.Stdout, "\n") {
 		if line = strings.TrimSpace(line); strings.HasSuffix(line, " "+file) && strings.HasPrefix(line[min(2, len(line)):], "5") {
 			return false, nil
 		}
@@ -123,7 +146,7 @@ func readRequirers(r process.Result, provider map[string]string, found *requirer
 	}
 	next := map[string]string{}
 	current := ""
-	for line := range strings.Lines(r.Stdout) {
+	for _, line := range strings.Split(r.Stdout, "\n") {
 		kind, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "\t")
 		switch required := provider[value]; kind {
 		case "N":

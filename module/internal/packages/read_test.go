@@ -40,7 +40,7 @@ func TestReadRPM(t *testing.T) {
 	}
 	want := map[string]string{
 		"installed":                        "[{elfutils 1-1} {strace 1-1}]",
-		"owners":                           "map[" + enablerFile + ":yama-ptrace-enable]",
+		"owners":                           "map[" + enablerFile + ":[yama-ptrace-enable]]",
 		"owners, a file that is not there": "cannot query the rpm database: file /etc/sysctl.d/none.conf: No such file or directory",
 		"requirers":                        "[map[elfutils:[debugedit rpm-build]] map[debugedit:debugedit rpm-build:rpm-build]]",
 		"removal":                          "[debugedit-1-1.noarch rpm-build-1-1.noarch]",
@@ -87,4 +87,64 @@ func FuzzReadRPM(f *testing.F) {
 			_, _ = read(process.Result{Stdout: text}) // it does not panic
 		}
 	})
+}
+
+// TestNoiseOfRPM: what rpm says of its configuration, and the loader of programs of its own, is no
+// answer. What it says of its database is.
+func TestNoiseOfRPM(t *testing.T) {
+	const noise = "ERROR: ld.so: object '/none.so' from /etc/ld.so.preload cannot be preloaded " +
+		"(cannot open shared object file): ignored.\n" +
+		"error: missing ':' (found 0x00) at /etc/rpmrc:1\n" +
+		"error: /etc/rpm/macros: line 2: Macro %1x has illegal name (%define)\n" +
+		"error: Macro %foo has empty body\nsh: /usr/bin/python: No such file or directory\n" +
+		"warning: Found bdb Packages database while attempting sqlite backend: using bdb_ro backend.\n"
+	const file = "/etc/sysctl.d/10-ptrace.conf"
+	for name, ask := range map[string]func(process.Result) (any, error){
+		"[{gdb 1-1}]": func(r process.Result) (any, error) {
+			r.Stdout = "gdb\t1-1\npackage none is not installed\n"
+			return readInstalled(r, []string{"gdb", "none"})
+		},
+		"map[" + file + ":[yama]]": func(r process.Result) (any, error) {
+			r.Stdout = "yama\nfile /etc/none is not owned by any package\n"
+			return readOwners(r, []string{file, "/etc/none"})
+		},
+		"map[" + file + ":[yama other]]": func(r process.Result) (any, error) {
+			r.Stdout = "yama\nother\n"
+			return readOwners(r, []string{file})
+		},
+		"false": func(r process.Result) (any, error) {
+			r.Stdout = "..5......  c " + file + "\n"
+			return readUnchanged(r, file)
+		},
+		"true": func(r process.Result) (any, error) {
+			r.Stdout = "0\tc\t5smUGTVP\t1\t/etc/a\n0\tc\t5SMUGTVP\t1\t" + file + "\n"
+			return readFile(r, file, 7)
+		},
+	} {
+		got, err := ask(process.Result{Stderr: noise, Code: 1})
+		if err != nil || fmt.Sprint(got) != name {
+			t.Errorf("got %v, %v, want %s", got, err, name)
+		}
+		for _, failure := range []string{
+			"error: rpmdbNextIterator: skipping h#     123 Header V3 RSA/SHA256 Signature, key ID 1: BAD",
+			"error: cannot open Packages database in /var/lib/rpm", "error: sqlite failure: file is not a database",
+		} {
+			if got, err := ask(process.Result{Stderr: noise + failure + "\n", Code: 1}); err == nil {
+				t.Errorf("%s: %s is an answer: %v", name, failure, got)
+			}
+		}
+	}
+	for line, want := range map[string]bool{
+		"0\tcn\t5SMUGTVP\t1\t" + file:  true,  // %config(noreplace)
+		"0\tg\t5SMUGTVP\t1\t" + file:   false, // a ghost
+		"1\tc\t5SMUGTVP\t7\t" + file:   false, // replaced by another package
+		"2\tc\t5SMUGTVP\t7\t" + file:   false, // not installed
+		"0\tc\tUGP\t7\t" + file:        true,  // not verified, and as old as the package's
+		"0\tc\tUGP\t1\t" + file:        false, // not verified, and changed later
+		"0\tc\t5SMUGTVP\t1\t/a" + file: true,  // the package has another name for it
+	} {
+		if got, err := readFile(process.Result{Stdout: line + "\n"}, file, 7); err != nil || got != want {
+			t.Errorf("%q: %t, %v, want %t", line, got, err, want)
+		}
+	}
 }

@@ -58,7 +58,7 @@ func TestRemoval(t *testing.T) {
 
 // TestNone: a host whose packages are left alone is asked nothing, and told nothing to do.
 func TestNone(t *testing.T) {
-	m, err := Find(filesOf(t, "/"), "/", nil, false)
+	m, err := Find(filesOf(t, "/"), "/", Want{})
 	if err != nil {
 		t.Fatal(err)
 	}

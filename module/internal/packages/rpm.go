@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -27,8 +26,8 @@ var rpmDatabase = database{
 	},
 	program: rpmProgram, rootOptions: rootOption, dbDirOption: "--dbpath=", printDBDir: []string{"--eval", "%{_dbpath}"},
 	installed: (*Manager).rpmInstalled, owners: (*Manager).rpmOwners, unchanged: (*Manager).rpmUnchanged, requirers: (*Manager).rpmRequirers,
-	needers:   (*Manager).rpmNeeders,
-	checkLock: (*Manager).checkRPMLock, configuration: rpmConfiguration,
+	needers: (*Manager).rpmNeeders,
+	base:    []string{"filesystem", "rpm"}, checkLock: (*Manager).checkRPMLock, configuration: rpmConfiguration,
 }
 
 const rpmProgram = "/usr/bin/rpm"
@@ -59,8 +58,8 @@ func (m *Manager) rpmInstalled(ctx context.Context, names []string) (wait func()
 	}
 }
 
-// rpmOwners returns the package of each of the files that has one.
-func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string]string, error) {
+// rpmOwners returns the packages of each of the files that has any.
+func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string][]string, error) {
 	r, err := m.query(ctx, m.database.program, append([]string{"-qf", "--qf", `%{NAME}\n`, "--"}, files...)...)
 	if err != nil {
 		return nil, err
@@ -69,32 +68,48 @@ func (m *Manager) rpmOwners(ctx context.Context, files []string) (map[string]str
 	if !errors.Is(err, errOwners) {
 		return owners, m.ofDatabase(err)
 	}
-	owners = map[string]string{}
+	owners = map[string][]string{}
 	for _, file := range files {
 		r, err := m.query(ctx, m.database.program, "-qf", "--qf", `%{NAME}\n`, "--", file)
 		if err != nil {
 			return nil, err
 		}
-		r.Stdout, _, _ = strings.Cut(r.Stdout, "\n") // the first of them will do
 		one, err := readOwners(r, []string{file})
-		if errors.Is(err, errOwners) {
-			err = fmt.Errorf("cannot find the package that owns %s: %s", file, r.LastLines())
-		}
 		if err != nil {
 			return nil, m.ofDatabase(err)
 		}
-		maps.Copy(owners, one)
+		if one != nil {
+			owners[file] = one[file]
+		}
 	}
 	return owners, nil
 }
 
-// rpmUnchanged reports whether a package's file is unchanged.
+// rpmFile asks for each of a package's files for its state, its flags, whether rpm -V compares its
+// content, and its time.
+const rpmFile = `[%{FILESTATES}\t%{FILEFLAGS:fflags}\t%{FILEVERIFYFLAGS:vflags}\t%{FILEMTIMES}\t%{FILENAMES}\n]`
+
+// rpmUnchanged reports whether a file is a package's, and unchanged. rpm -V says nothing of the
+// content of a ghost, which is not the package's, nor of one that a package lets scripts write.
 func (m *Manager) rpmUnchanged(ctx context.Context, owner, file string) (bool, error) {
 	r, err := m.query(ctx, m.database.program, "-V", "--nodeps", "--noscripts", "--", owner)
 	if err != nil {
 		return false, err
 	}
 	unchanged, err := readUnchanged(r, file)
+	if err != nil || !unchanged {
+		return false, m.ofDatabase(err)
+	}
+	info, err := m.files.Stat(file)
+	if err != nil {
+		return false, err
+	}
+	r, err = m.query(ctx, m.database.program, "-q", "--qf", rpmFile, "--", owner)
+	if err != nil {
+		return false, err
+	}
+	mtime, _ := info.Mtim.Unix()
+	unchanged, err = readFile(r, file, mtime)
 	return unchanged, m.ofDatabase(err)
 }
 

@@ -56,7 +56,7 @@ func (m *Manager) rpmCache(names []string) rpmCache {
 	}
 	files := slices.Clone(rpmConfiguration)
 	for _, file := range m.database.files {
-		files = append(files, file, file+walSuffix)
+		files = append(files, file, file+walSuffix, file+"-journal")
 	}
 	return rpmCacheFor(rpmCacheFile, files, names, time.Now())
 }

@@ -24,7 +24,7 @@ case " $*" in
 *_rpmlock_path*) echo /nowhere ;;
 *whatrequires*) ;;
 *' -qf '*) printf 'warning: Found bdb Packages database while attempting sqlite backend: using bdb_ro backend.\n' >&2; echo enabler ;;
-*' -q '*) printf 'enabler\t1-1\n' ;;
+*' -q '*) printf 'enabler\t1-1\nfilesystem\t3-1\nrpm\t4-1\n' ;;
 esac
 `, dir, place)
 	check(t, os.WriteFile(dir+"/rpm", []byte(script), 0o700))
@@ -69,7 +69,7 @@ func TestTreeOfAnother(t *testing.T) {
 				check(t, os.MkdirAll(filepath.Dir(root+c.link), 0o755))
 				check(t, os.Symlink("../.."+c.tree, root+c.link))
 			}
-			m, err := Find(filesOf(t, root), root, []string{"dnf5"}, false)
+			m, err := Find(filesOf(t, root), root, Want{Managers: []string{"dnf5"}, Own: true})
 			if err != nil || m.Name != "dnf5" || m.readOnly != c.readOnly {
 				t.Fatalf("%s %q, %v", m.Name, m.readOnly, err)
 			}
@@ -107,7 +107,7 @@ func TestTreeOfAnother(t *testing.T) {
 // TestHostItself: on the host, its rpm knows itself, and nothing is started to ask where.
 func TestHostItself(t *testing.T) {
 	said := rpmOfHost(t, "/elsewhere")
-	m, err := Find(filesOf(t, "/"), "/", []string{"dnf5"}, false)
+	m, err := Find(filesOf(t, "/"), "/", Want{Managers: []string{"dnf5"}})
 	if err != nil || m.dbDir != "" || m.dbElsewhere || said() != "" {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -128,7 +128,7 @@ func TestTwoDatabases(t *testing.T) {
 		check(t, os.MkdirAll(root+dir, 0o755))
 		write(t, root+dir+"/rpmdb.sqlite", "database")
 	}
-	_, err := Find(filesOf(t, root), root, []string{"dnf5"}, false)
+	_, err := Find(filesOf(t, root), root, Want{Managers: []string{"dnf5"}, Own: true})
 	want := "look for the package database below " + root + ": one is in /usr/lib/sysimage/rpm, another in /var/lib/rpm: remove the one that is not the tree's"
 	if err == nil || err.Error() != want {
 		t.Errorf(" got %v\nwant %s", err, want)
@@ -145,12 +145,13 @@ func TestSuccessor(t *testing.T) {
 	t.Cleanup(func() { dnf = before })
 	dnf.program = t.TempDir() + "/dnf"
 	check(t, os.WriteFile(dnf.program, nil, 0o700))
-	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
+	want := Want{Managers: []string{"dnf"}, Own: true}
+	if m, err := Find(filesOf(t, root), root, want); err != nil || m.Name != "dnf" || !m.Is("dnf") || m.Is("dnf5") {
 		t.Errorf("%s, %v", m.Name, err)
 	}
 	check(t, os.Remove(dnf.program))
 	check(t, os.Symlink(dnf5.program, dnf.program))
-	if m, err := Find(filesOf(t, root), root, []string{"dnf"}, false); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
+	if m, err := Find(filesOf(t, root), root, want); err != nil || m.Name != "dnf5" || !m.Is("dnf") || !m.Is("dnf5") {
 		t.Errorf("%s, %v", m.Name, err)
 	}
 }

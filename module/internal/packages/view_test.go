@@ -92,7 +92,7 @@ func TestWithoutView(t *testing.T) {
 		t.Errorf("it ran: %v", err)
 	}
 	// With the real one, where there is one.
-	if m, err := Find(filesOf(t, "/"), "/", []string{"apt"}, false); err == nil && m.Name == "apt" {
+	if m, err := Find(filesOf(t, "/"), "/", Want{Managers: []string{"apt"}}); err == nil && m.Name == "apt" {
 		m.CheckMode = true
 		owners, err := ownersOf(m, "/usr/lib/os-release")
 		if err != nil || owners["/usr/lib/os-release"] != "base-files" {

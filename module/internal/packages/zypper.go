@@ -107,7 +107,9 @@ var errNotRecorded = errors.New("its history does not go back that far")
 // readHistory reports whether a user installed a package after it was last removed, and whether the history says so. Its lines are
 // date|install|name|edition|arch|requested by|repository|checksum|user data; for an upgrade, "requested by" is empty.
 func readHistory(content, name string) (byUser, recorded bool) {
-	for line := range strings.Lines(content) {
+	for content != "" {
+		var line string
+		line, content, _ = strings.Cut(content, "\n")
 		fields := strings.Split(strings.TrimSpace(line), "|")
 		if len(fields) < 6 || fields[2] != name {
 			continue

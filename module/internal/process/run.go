@@ -28,7 +28,7 @@ type Result struct {
 // it was.
 func (r Result) LastLines() string {
 	var last []string
-	for line := range strings.Lines(r.Stdout + "\n" + r.Stderr) {
+	for _, line := range strings.Split(r.Stdout+"\n"+r.Stderr, "\n") {
 		line = strings.TrimSpace(line)
 		// A terminal shows the text after the last carriage return.
 		if line = strings.TrimSpace(line[strings.LastIndexByte(line, '\r')+1:]); line != "" && !isProgress(line) {
@@ -81,7 +81,8 @@ func (c *Command) Start() (wait func(context.Context) (Result, error)) {
 			return Result{}, fmt.Errorf("run %s: %w", c.Program, err)
 		}
 		r, err := p.wait(ctx)
-		hclog.FromContext(ctx).Debug("ran", "program", c.Program, "args", c.Args, "code", r.Code, "took", time.Since(p.began))
+		hclog.FromContext(ctx).Debug("ran", "program", c.Program, "args", c.Args, "code", r.Code, "took", time.Since(p.began),
+			"stderr", Result{Stderr: r.Stderr}.LastLines())
 		if ctx.Err() != nil {
 			_ = syscall.Kill(-p.pid, syscall.SIGKILL) // those of its group that ignored SIGTERM
 		}

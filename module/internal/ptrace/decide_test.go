@@ -183,6 +183,9 @@ func suseEnabler(o *Observed) {
 	sealed("/usr/lib/sysctl.d/52-yama.conf", "-"+Key+" = 0\n", "it is the distribution's")(o)
 }
 
+// apt is the manager of a host that could have an enabler.
+func apt(o *Observed) { o.Enabler.Manager, o.Enabler.Candidates = "apt", []string{f45, f44} }
+
 func unknownDistribution(o *Observed) {
 	kernel(Restricted)(o)
 	o.Enabler.DropIns = []string{"10-default-yama-scope.conf"}
@@ -631,6 +634,26 @@ var hosts = []struct {
 		scope: 0, because: "a debugger is installed: strace 1.0", actions: []string{dropInTo0, setTo0},
 	},
 	{
+		name: "Kali with dnf and rpm, gdb in dpkg's database", desired: auto,
+		observed: observe(unknownDistribution, apt, debuggers("gdb"), notOffered),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, dropInTo0, setTo0},
+		warning: "cannot install yama-ptrace-enable (no enabled repository has it): a drop-in sets 0 instead",
+	},
+	{
+		name: "Gentoo with an empty rpm database, and strace in /usr/bin", desired: auto,
+		observed: observe(unknownDistribution, func(o *Observed) {
+			o.Debuggers = []Debugger{{Name: "strace", Path: "/usr/bin/strace"}}
+		}),
+		scope: 0, because: "a debugger is installed: /usr/bin/strace", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Bedrock Linux, a debugger in each of its databases", desired: auto,
+		observed: observe(unknownDistribution, apt, debuggers("gdb", "strace"), notOffered),
+		scope:    0, because: "a debugger is installed: gdb 1.0, strace 1.0",
+		actions: []string{floorTo1, dropInTo0, setTo0},
+		warning: "cannot install yama-ptrace-enable (no enabled repository has it): a drop-in sets 0 instead",
+	},
+	{
 		name: "A distribution nobody described, with a vendor's drop-in of 1", desired: permissive,
 		observed: observe(unknownDistribution, file("/usr/lib/sysctl.d/50-default.conf", Key+" = 1\n")),
 		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
@@ -702,6 +725,22 @@ var hosts = []struct {
 		observed: observe(startsAt1, kernel(0), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 0\n")),
 		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "comment /etc/sysctl.d/10-ptrace.conf", setTo1},
+	},
+	{
+		name: "Ubuntu, procps' conffile is diverted, and an administrator's file has its name", desired: restricted,
+		observed: observe(startsAt1, kernel(0), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 0\n")),
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		actions: []string{dropInTo1, "comment /etc/sysctl.d/10-ptrace.conf", setTo1},
+	},
+	{
+		name: "CentOS Stream 9, the administrator wrote a file that its package names only (%ghost)", desired: auto,
+		observed: observe(startsAt1, debuggers("gdb"), file("/etc/sysctl.d/10-ptrace.conf", Key+" = 1\n")),
+		scope:    1, because: "/etc/sysctl.d/10-ptrace.conf:1 sets 1, which is the administrator's setting",
+	},
+	{
+		name: "Debian, a removed package has left its conffile", desired: auto,
+		observed: observe(debian, debuggers("gdb"), packaged("/etc/sysctl.d/10-ptrace.conf", "site")),
+		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{dropInTo0},
 	},
 	{
 		name: "Ubuntu, without a debugger", desired: auto,
