@@ -77,7 +77,7 @@ fuzz: ## fuzz for long: TREES=20000 random trees with the real loaders, each par
 attack: ## attack the program with every hostile tree and long races (minutes; make test takes a fixed part)
 	@scripts/setup test
 	@$(MAKE) --no-print-directory build
-	@ATTACK=all $(GO) test -count=1 -timeout 30m -v ./tests/sandbox ./tests/attack
+	@ATTACK=all $(GO) test -count=1 -timeout 30m -v ./tests/sandbox ./tests/attack ./tests/databases
 
 .PHONY: faults
 faults: ## let every system call of the program fail, and kill it there (ten minutes; make test takes a fixed part)
