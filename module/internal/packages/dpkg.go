@@ -146,11 +146,11 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	if m.memory.paragraphs != nil {
 		return m.memory.paragraphs, nil
 	}
-	content, err := m.readFile(dpkgStatus)
+	journal, err := m.dpkgJournal() // first, so that a change that dpkg merges meanwhile is in one of both
 	if err != nil {
 		return nil, err
 	}
-	journal, err := m.dpkgJournal()
+	content, err := m.readFile(dpkgStatus)
 	if err != nil {
 		return nil, err
 	}
