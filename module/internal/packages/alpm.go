@@ -16,9 +16,10 @@ import (
 // alpmDatabase is pacman's, see libalpm(3): a directory for each package. Their names tell what is installed, without starting a
 // program.
 var alpmDatabase = database{
-	files: []string{alpmLocal}, base: []string{"pacman", "filesystem"}, program: pacmanProgram, configuration: []string{"/etc/pacman.conf"},
-	rootOptions: []string{"--sysroot="},
-	installed:   reading((*Manager).alpmInstalled), owners: (*Manager).alpmOwners, unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
+	files: []string{alpmLocal}, base: []string{"pacman", "filesystem"}, program: pacmanProgram,
+	configuration: []string{"/etc/pacman.conf"}, rootOptions: []string{"--sysroot="},
+	installed: reading((*Manager).alpmInstalled), owners: (*Manager).alpmOwners,
+	unchanged: (*Manager).alpmUnchanged, requirers: (*Manager).alpmRequirers,
 }
 
 const (

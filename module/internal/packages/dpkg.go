@@ -29,8 +29,8 @@ const (
 )
 
 var dpkgDatabase = database{
-	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, base: []string{"dpkg", "base-files"}, program: dpkgSearcher, rootOptions: rootOption,
-	followsLinksOut: true,
+	files: []string{dpkgStatus, "/var/lib/dpkg/info/dpkg.list"}, base: []string{"dpkg", "base-files"},
+	program: dpkgSearcher, rootOptions: rootOption, followsLinksOut: true,
 	installed: reading(func(m *Manager, names []string) ([]port.Package, error) {
 		all, err := m.dpkgPackages()
 		return installedOf(all, names), err
@@ -146,7 +146,7 @@ func (m *Manager) dpkgPackages() ([]paragraph, error) {
 	if m.memory.paragraphs != nil {
 		return m.memory.paragraphs, nil
 	}
-	journal, err := m.dpkgJournal() // first, so that a change that dpkg merges meanwhile is in one of both
+	journal, err := m.dpkgJournal() // first: what dpkg merges meanwhile is in one of both
 	if err != nil {
 		return nil, err
 	}
@@ -266,20 +266,39 @@ func (m *Manager) dpkgOwners(ctx context.Context, files []string) (map[string][]
 			own(all[i].name, c.file)
 		}
 	}
-	args := []string{"--search", "--"}
+	var rest []string
 	for _, file := range files {
 		if owners[file] == nil {
-			args = append(args, file)
+			rest = append(rest, file)
 		}
 	}
-	if len(args) == 2 {
-		return owners, nil
+	found, err := m.dpkgSearch(ctx, rest)
+	for _, p := range found {
+		own(p.Name, p.Version)
 	}
-	r, err := m.query(ctx, dpkgSearcher, args...)
+	return owners, err
+}
+
+// dpkgSearch asks dpkg-query which packages name files. The answer has a file in place of a
+// version, and is cached: dpkg-query takes 20 ms for it, and ten times as long with many packages.
+func (m *Manager) dpkgSearch(ctx context.Context, files []string) (found []port.Package, err error) {
+	if files == nil {
+		return nil, nil
+	}
+	cache := m.dpkgCache(files)
+	found, ok := cache.read()
+	if ok {
+		return found, nil
+	}
+	r, err := m.query(ctx, dpkgSearcher, append([]string{"--search", "--"}, files...)...)
 	if err != nil {
 		return nil, err
 	}
-	return owners, readSearch(r, own)
+	err = readSearch(r, func(owner, file string) { found = append(found, port.Package{Name: owner, Version: file}) })
+	if err == nil && !m.CheckMode {
+		cache.write(found)
+	}
+	return found, err
 }
 
 // readSearch hands over the owners that dpkg-query printed: packages, with their architectures if

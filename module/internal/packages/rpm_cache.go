@@ -72,6 +72,16 @@ func (m *Manager) runIsVolatile() bool {
 	return errors.Join(err, d.Close()) == nil && volatile
 }
 
+// dpkgCache returns the cache for dpkg-query's answer about files. dpkg replaces a list of files in
+// the directory when it installs, changes or removes a package. A host has one of both databases,
+// so one file is enough.
+func (m *Manager) dpkgCache(files []string) rpmCache {
+	if m.root != "/" || os.Geteuid() != 0 {
+		return rpmCache{}
+	}
+	return rpmCacheFor(rpmCacheFile, []string{dpkgSearcher, "/var/lib/dpkg/info"}, files, time.Now())
+}
+
 func rpmCacheFor(file string, files, names []string, now time.Time) rpmCache {
 	var state strings.Builder
 	for _, name := range files {
