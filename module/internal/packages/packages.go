@@ -483,7 +483,7 @@ func (m *Manager) run(ctx context.Context, throwaway bool, args []string, name s
 	}
 	r, err := c.Run(ctx)
 	if err == nil && m.busy != nil && m.busy(r) {
-		err = busyError(r.LastLines())
+		err = busyError(textOf(r.Stdout + "\n" + r.Stderr))
 	}
 	return r, err
 }

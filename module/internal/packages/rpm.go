@@ -188,8 +188,8 @@ func (m *Manager) rpmNeeders(ctx context.Context, name string) ([]string, error)
 // zypper's locks and dnf's protected packages, of which rpm knows nothing.
 func (m *Manager) managerRemoval(ctx context.Context, name string) ([]string, error) {
 	r, err := m.ask(ctx, m.simulateRemoval, name)
-	if errors.Is(err, view.ErrNoMounts) {
-		return nil, nil // in check mode, where only rpm can be asked
+	if m.CheckMode && (errors.Is(err, view.ErrNoMounts) || errors.Is(err, port.ErrBusy)) {
+		return nil, nil // only rpm can be asked; check mode does not wait
 	}
 	if err != nil {
 		return nil, err
