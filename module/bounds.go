@@ -84,6 +84,8 @@ func settingsOf(tree sysctld.Tree, o ptrace.Observed) (settings []Setting, more 
 		}
 		loader := "both"
 		switch {
+		case p.UFW:
+			loader = "ufw"
 		case !p.Reload:
 			loader = "boot"
 		case !p.Boot:

@@ -106,7 +106,7 @@ func (tr transition) String() string {
 
 // always reports whether a transition is in the fixed part.
 func (tr transition) always() bool {
-	return slices.Contains([]string{"both", "linked", "bare"}, tr.setup)
+	return slices.Contains([]string{"both", "linked", "alone", "bare"}, tr.setup)
 }
 
 func transitions() []transition {
@@ -124,7 +124,8 @@ func transitions() []transition {
 	for _, call := range []string{"renameat-1", "symlinkat-1", "renameat-3", "renameat-4"} {
 		all = append(all, transition{setup: "both", to: "restricted", cut: call})
 	}
-	return append(all, transition{setup: "linked", to: "restricted"}, transition{setup: "bare", to: "restricted"})
+	return append(all, transition{setup: "linked", to: "restricted"}, transition{setup: "alone", to: "restricted"},
+		transition{setup: "bare", to: "restricted"})
 }
 
 // course is a transition and what a run without a fault does in it.

@@ -467,7 +467,8 @@ func (c *course) repaired(now files) (found violations) {
 	return found
 }
 
-// permitted checks a permissive run as the next one: no mask and no temporary file may stay.
+// permitted checks a permissive run as the next one: no mask and no temporary file may stay, but
+// for a mask in the place of the administrator's link.
 func (c *course) permitted(now files) (found violations) {
 	o, end, err := c.on(now, c.permit)
 	if err != nil {
@@ -485,10 +486,10 @@ func (c *course) permitted(now files) (found violations) {
 	}
 	found.accused("permissive then", r)
 	for _, name := range slices.Sorted(maps.Keys(end)) {
-		_, before := c.start[name]
+		start, before := c.start[name]
 		_, after := c.end[name]
 		switch e := end[name]; {
-		case e.mode&fs.ModeSymlink != 0 && e.content == "/dev/null":
+		case e.mode&fs.ModeSymlink != 0 && e.content == "/dev/null" && start.mode&fs.ModeSymlink == 0:
 			found.add(stays, "permissive then leaves the mask %s", name)
 		case !before && !after && !own(name):
 			found.add(stays, "permissive then leaves %s", name)

@@ -62,6 +62,14 @@ func furnishAs(host, root string) error {
 			return err
 		}
 		return os.Symlink("../site/kernel", filepath.Join(root, "/etc/sysctl.d/60-site.conf"))
+	case "alone": // a link that leads out of sysctl.d, to a file that sets nothing else
+		if err := os.MkdirAll(filepath.Join(root, "/srv"), 0o755); err != nil {
+			return err
+		}
+		if err := write("/srv/site.conf", "kernel.yama.ptrace_scope = 0\n", 0o644); err != nil {
+			return err
+		}
+		return os.Symlink("../../srv/site.conf", filepath.Join(root, "/etc/sysctl.d/60-site.conf"))
 	case "bare":
 		return os.RemoveAll(filepath.Join(root, "/etc/sysctl.d"))
 	}

@@ -45,8 +45,9 @@ type Situation struct {
 	Container         *string       `json:"container"`
 	SELinuxDenyPtrace *bool         `json:"selinux_deny_ptrace"`
 
-	more          int // places that Settings does not list
-	moreDebuggers int // debuggers that Debuggers does not list
+	more          int  // places that Settings does not list
+	moreDebuggers int  // debuggers that Debuggers does not list
+	unknown       bool // what the next boot sets
 }
 
 // The parts of an answer, as RETURN describes them.
@@ -144,6 +145,7 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		Container:         orNull(o.Container),
 		SELinuxDenyPtrace: e.SELinuxDenyPtrace,
 		more:              more,
+		unknown:           o.Boot.Unknown != "",
 	}
 	if yama := o.Runtime != nil; o.RuntimeUnknown == "" {
 		s.Yama = &yama
@@ -188,8 +190,11 @@ func (s *Situation) sentence() string {
 		now = fmt.Sprintf("%s is %d now", ptrace.Key, *s.Runtime)
 	}
 	boot := "no file sets it at boot"
-	if p := s.Persistent; p.Boot != nil {
+	switch p := s.Persistent; {
+	case p.Boot != nil:
 		boot = fmt.Sprintf("the next boot sets %d by %s", *p.Boot, *p.BootSource)
+	case s.unknown:
+		boot = bootUnknown
 	}
 	tools := "no debugger needs 0"
 	if names := s.Breaks[0].Tools; len(names) > 0 {

@@ -80,7 +80,7 @@ func furnish(root string) error {
 	for name, content := range map[string]string{
 		"proc/sys/kernel/yama/ptrace_scope": "1\n",
 		"etc/os-release":                    "ID=somelinux\n",
-		"run/keep":                          "",
+		"run/systemd/system/keep":           "",
 		"etc/sysctl.d/README":               "",
 		"usr/local/bin/keep":                "",
 		"usr/lib/sysctl.d/README":           "",

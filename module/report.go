@@ -246,6 +246,9 @@ func (r *Report) note(a ptrace.Action) {
 	}
 }
 
+// bootUnknown is part of a sentence.
+const bootUnknown = "the value after the next boot is not known"
+
 // sentence says the outcome as a person would.
 func (r *Report) sentence(check bool) string {
 	would := map[bool]string{true: "would be ", false: "is "}[check && r.Changed]
@@ -257,8 +260,11 @@ func (r *Report) sentence(check bool) string {
 		now = fmt.Sprintf("%s %s%d now, ", ptrace.Key, would, *after)
 	}
 	boot := "nothing sets it at boot"
-	if p := r.Persistent.After; p.Boot != nil {
+	switch p := r.Persistent.After; {
+	case p.Boot != nil:
 		boot = fmt.Sprintf("the next boot sets %d", *p.Boot)
+	case r.last.Boot.Unknown != "":
+		boot = bootUnknown
 	}
 	if r.last.Container != "" && r.Runtime.After != nil {
 		boot = "which is the value of the container's host: no boot reads the files of a container"
@@ -279,7 +285,9 @@ func actionOf(a ptrace.Action) Action {
 
 func persistentOf(tree sysctld.Tree) Persistent {
 	var p Persistent
-	p.Boot, p.BootSource = settingOf(tree.Boot())
+	if tree.BootKnown() {
+		p.Boot, p.BootSource = settingOf(tree.Boot())
+	}
 	p.Reload, p.ReloadSource = settingOf(tree.Reload())
 	return p
 }

@@ -94,6 +94,8 @@ options:
       - V(resolve) comments out the line in a local file, and keeps a copy of the original file in
         C(/var/lib/hardening.yama/originals). It never edits a file that a package owns. It masks such a file if the file
         sets nothing else. The module fails if a setting that it cannot resolve takes precedence.
+      - V(resolve) replaces a local link that leads out of its C(sysctl.d) directory by a mask, and keeps a copy of the link, if
+        the file there sets nothing else. Otherwise it comments out the line in that file, if only root can write the file.
       - V(report) leaves these settings unchanged and warns.
       - V(fail) fails before it changes anything.
     type: str
@@ -296,7 +298,10 @@ persistent:
       type: dict
       contains: &persistent
         boot:
-          description: The value that systemd-sysctl sets at boot. V(null) if no file sets the key.
+          description:
+            - The value that the next boot sets. systemd-sysctl sets it on most hosts, and a boot script on hosts with OpenRC, runit or
+              sysvinit. ufw comes after them.
+            - V(null) if no file sets the key, or if it is not known what the boot of this host sets. Then a warning says why.
           type: int
           sample: 1
         boot_source:
@@ -427,7 +432,9 @@ settings:
       type: str
       sample: /etc/sysctl.d/zz-ptrace_scope.conf:3
     loader:
-      description: Which loader this applies to. V(boot) is systemd-sysctl, V(reload) is C(sysctl --system), V(both) is both of them.
+      description:
+        - Which loader this applies to. V(boot) is the program that loads settings at boot, in most cases systemd-sysctl. V(reload) is
+          C(sysctl --system), V(both) is both of them. V(ufw) is ufw, which loads its own file after the boot's program.
       type: str
       sample: both
 actions:

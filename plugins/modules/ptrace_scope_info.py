@@ -139,7 +139,10 @@ persistent:
   type: dict
   contains:
     boot:
-      description: The value that systemd-sysctl sets at boot. V(null) if no file sets the key.
+      description:
+        - The value that the next boot sets. systemd-sysctl sets it on most hosts, and a boot script on hosts with OpenRC, runit or
+          sysvinit. ufw comes after them.
+        - V(null) if no file sets the key, or if it is not known what the boot of this host sets. Then a warning says why.
       type: int
       sample: 1
     boot_source:
@@ -193,7 +196,9 @@ settings:
       type: str
       sample: null
     loader:
-      description: Which loader this applies to. V(boot) is systemd-sysctl, V(reload) is C(sysctl --system), V(both) is both of them.
+      description:
+        - Which loader this applies to. V(boot) is the program that loads settings at boot, in most cases systemd-sysctl. V(reload) is
+          C(sysctl --system), V(both) is both of them. V(ufw) is ufw, which loads its own file after the boot's program.
       type: str
       sample: both
 packages:

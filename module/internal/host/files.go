@@ -36,7 +36,13 @@ func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 // it are of the same file.
 func (h *Host) SysctlTree() (sysctld.Tree, error) {
 	h.findLoaders()
-	h.found, h.listed, h.unread, h.volume = map[string]tree.File{}, map[string][]string{}, nil, 0
+	h.found, h.links, h.listed, h.unread, h.volume = map[string]tree.File{}, map[string]string{},
+		map[string][]string{}, nil, 0
+	h.failed = nil
+	h.loaders.Boot, h.boot.Unknown = h.findBoot()
+	if h.boot.UFW = h.ufwFile(); h.failed != nil {
+		return nil, h.failed
+	}
 	var commandLine tree.File
 	var err error
 	if !h.image { // its next boot has another one
@@ -46,6 +52,7 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 		return nil, err
 	}
 	files := sysctld.Tree{sysctld.ReadCommandLine(commandLine.Content, ptrace.KeyPath)}
+	files[0].Then = h.loaders.Boot
 	vendor := ""
 	for _, dir := range sysctld.Dirs {
 		d, err := h.tree.Dir(dir)
@@ -69,7 +76,10 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 			return nil, err
 		}
 	}
-	for _, name := range append([]string{sysctld.Conf}, sysctld.Credentials...) {
+	for _, name := range slices.Concat([]string{sysctld.Conf}, sysctld.Credentials, []string{h.boot.UFW}) {
+		if _, read := files.Find(name); read || !path.IsAbs(name) {
+			continue // that of ufw can be any file, or none
+		}
 		info, err := h.tree.Lstat(name)
 		if tree.Nobody(err) {
 			continue
@@ -127,40 +137,45 @@ func (h *Host) withSysctlDir(files sysctld.Tree, dir string, d *tree.Dir) (sysct
 // withSysctlFile returns the tree with one file more, which is there. A link that leads nowhere, and what is no file, still
 // hides the lower files of its name. The loaders know the file by its name; it lies at a place of the tree.
 func (h *Host) withSysctlFile(files sysctld.Tree, name, place string, info tree.Info) (sysctld.Tree, error) {
+	link := ""
 	if info.Link() {
-		if target, err := h.tree.Readlink(place); err == nil && target == devNull {
-			return append(files, h.loaders.Empty(name)), nil
-		}
+		link, _ = h.tree.Readlink(place)
 	}
-	f, err := h.tree.Read(place, markedLimit)
-	if err == nil {
-		size := len(f.Content) - sysctld.Marks(f.Content)
-		switch h.volume += size; {
-		case size > fileLimit:
-			err = fmt.Errorf("read %s: it has more than %d bytes, which no drop-in needs", h.tree.At(name), fileLimit)
-		case h.volume > volumeLimit:
-			err = fmt.Errorf("read %s: with it the drop-ins have more than %d bytes together, which no host needs",
-				h.tree.At(name), volumeLimit)
-		}
+	var f tree.File
+	var err error
+	if link != devNull {
+		f, err = h.tree.Read(place, markedLimit)
 	}
+	size := len(f.Content) - sysctld.Marks(f.Content)
+	h.volume += size
 	var irregular *tree.NotRegular
+	var file sysctld.File
 	switch {
-	case errors.As(err, &irregular):
-		if irregular.Info.Socket() {
-			return append(files, h.loaders.Nowhere(name, false)), nil
-		}
-		return append(files, h.loaders.Empty(name)), nil
-	case tree.Nobody(err):
-		return append(files, h.loaders.Nowhere(name, !errors.Is(err, fs.ErrNotExist))), nil
+	case size > fileLimit:
+		return nil, fmt.Errorf("read %s: it has more than %d bytes, which no drop-in needs", h.tree.At(name), fileLimit)
+	case h.volume > volumeLimit:
+		return nil, fmt.Errorf("read %s: with it the drop-ins have more than %d bytes together, which no host needs",
+			h.tree.At(name), volumeLimit)
+	case errors.As(err, &irregular) && name == h.boot.UFW:
+		return nil, err // to ufw it is no drop-in, which hides others
+	case link == devNull, irregular != nil && !irregular.Info.Socket():
+		file = h.loaders.Empty(name)
+	case irregular != nil, tree.Nobody(err):
+		file = h.loaders.Nowhere(name, irregular == nil && !errors.Is(err, fs.ErrNotExist))
 	case h.mayNotRead(err):
 		h.unread = append(h.unread, name)
 		return files, nil
 	case err != nil:
 		return nil, err
+	default:
+		file = h.loaders.Read(name, f.Content, ptrace.KeyPath)
+		file.ByUFW = name == h.boot.UFW
 	}
-	file := h.loaders.Read(name, f.Content, ptrace.KeyPath)
 	if file.Names() {
 		h.found[name] = f
+		if link != "" && path.Dir(f.Path) != path.Dir(place) {
+			h.links[name] = link
+		}
 	}
 	return append(files, file), nil
 }
@@ -215,7 +230,7 @@ func (h *Host) leftovers(c copies) ([]ptrace.Leftover, error) {
 		dirs = append(dirs, path.Dir(file.Path))
 	}
 	for _, file := range slices.Concat(c.finished, c.pending) {
-		dirs = append(dirs, path.Dir(file))
+		dirs = append(dirs, path.Dir(strings.TrimPrefix(file, linkPrefix)))
 	}
 	slices.Sort(dirs)
 	for _, dir := range slices.Compact(dirs) {
@@ -389,6 +404,21 @@ func (h *Host) setMask(name string, exists bool) error {
 		return undone(errors.New("it is no link to "+devNull+" any more"), takeBack())
 	}
 	return h.remove(dir, name)
+}
+
+// relink gives a link of the administrator's another target: a mask, or its own again.
+func (h *Host) relink(name, before, after string) error {
+	dir, err := h.tree.Trusted(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close() //nolint:errcheck // what it changed is durable by then
+	base := path.Base(name)
+	if target, err := dir.Readlink(base); err != nil || target != before {
+		return errChanged
+	}
+	copyTo := func(d *tree.Dir, as string) error { return d.Link(before, as) }
+	return h.withCopy(linkPrefix+name, copyTo, func() error { return dir.Relink(after, base) })
 }
 
 // clear removes what a killed run left, or gives it the name that it was to have.

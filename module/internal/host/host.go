@@ -37,6 +37,11 @@ type Host struct {
 	// external: the package manager is the site's own.
 	external bool
 	loaders  sysctld.Loaders
+	boot     ptrace.Boot
+	// clue is the file that told the last thing about the boot, and failed the first failure of
+	// such a question.
+	clue   string
+	failed error
 	// unread are files that this user may not read, which is an answer only where nothing will be changed.
 	unread   []string
 	readOnly bool
@@ -49,6 +54,8 @@ type Host struct {
 	// found are the files that name the key, by the names that loaders have for them, and listed the names in directories.
 	found  map[string]tree.File
 	listed map[string][]string
+	// links are the targets of those of them that are links out of their directory.
+	links map[string]string
 	// volume is how many bytes of drop-ins were read.
 	volume int
 	// made are the directories that this run made, and copied the files of which it made the copy.
@@ -264,10 +271,23 @@ func parseOSRelease(content string) map[string]string {
 	release := map[string]string{}
 	for line := range strings.Lines(content) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			release[name] = strings.Trim(value, `"'`)
+			release[name] = unquoted(value)
 		}
 	}
 	return release
+}
+
+// unquoted returns what a shell reads from a value: a text in quotes, or all before the first
+// blank.
+func unquoted(value string) string {
+	ends := " \t;"
+	if value != "" && (value[0] == '"' || value[0] == '\'') {
+		ends, value = value[:1], value[1:]
+	}
+	if end := strings.IndexAny(value, ends); end >= 0 {
+		value = value[:end]
+	}
+	return value
 }
 
 // Observe reads what the host is like. It writes nothing and asks no package manager, only the package database.
@@ -309,11 +329,11 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 	if o.Packaged, err = h.packaged(ctx, o.Tree); err != nil {
 		return o, err
 	}
-	o.Loaders = h.loaders
-	if o.Others, err = h.others(o, copies); err != nil {
-		return o, err
+	o.Loaders, o.Boot = h.loaders, &h.boot
+	if h.boot.Tmpfiles = h.tmpfiles(); h.failed != nil {
+		return o, h.failed
 	}
-	if o.UFW, err = h.ufw(); err != nil {
+	if o.Others, err = h.others(o, copies); err != nil {
 		return o, err
 	}
 	o.Enabler = ptrace.Enabler{
@@ -529,6 +549,9 @@ func (h *Host) do(ctx context.Context, a ptrace.Action) error {
 	case ptrace.Litter:
 		return h.clear(*a.Before, a.After)
 	case ptrace.Mask:
+		if a.Before != nil && a.After != nil {
+			return h.relink(a.Object, *a.Before, *a.After)
+		}
 		return h.setMask(a.Object, a.After != nil)
 	case ptrace.Comment:
 		return h.editFile(a.Object, *a.Before, *a.After)

@@ -129,3 +129,144 @@ func TestRepositories(t *testing.T) {
 		}
 	}
 }
+
+// TestBootOfTheHost: what sets the key at boot, by what runs, or by what would run. The files are
+// those of real hosts.
+func TestBootOfTheHost(t *testing.T) {
+	const (
+		openrcScript = "Linux_sysctl()\n{\n\tsysctl ${quiet} --system\n}\n"
+		alpineScript = "for f in /lib/sysctl.d/*.conf \\\n\t/usr/lib/sysctl.d/*.conf; do\n" +
+			"sysctl $quiet -p \"$f\"\ndone\nfor f in /etc/sysctl.d/*.conf; do\n" +
+			"sysctl $quiet -p \"$f\"\nsysctl $quiet -p /etc/sysctl.conf\n" +
+			"for f in /run/sysctl.d/*.conf; do\nsysctl $quiet -p \"$f\"\n"
+		upstreamLoop = "for i in /run/sysctl.d/*.conf /etc/sysctl.d/*.conf; do\nsysctl -p \"$i\"\ndone\n" // Alpine 3.6
+		voidScript   = "if [ -x /sbin/sysctl ]; then\n    sysctl --system\nfi\n"
+		debianScript = "do_start_cmd() {\n\t$DAEMON $QUIET_SYSCTL --system || STATUS=$?\n}\n"
+	)
+	alpine := map[string]string{
+		"etc/os-release": "ID=alpine\nVERSION_ID=3.22.0\n", "run/openrc/softlevel": "default",
+		"sbin/init": "-> /bin/busybox", "etc/inittab": "",
+		"etc/init.d/sysctl": alpineScript, "etc/runlevels/boot/sysctl": "-> /etc/init.d/sysctl",
+		"sbin/sysctl": "-> /bin/busybox",
+	}
+	and := func(files map[string]string, more ...string) map[string]string {
+		all := map[string]string{}
+		for name, content := range files {
+			all[name] = content
+		}
+		for i := 0; i < len(more); i += 2 {
+			if all[more[i]] = more[i+1]; more[i+1] == "gone" {
+				delete(all, more[i])
+			}
+		}
+		return all
+	}
+	gentoo := map[string]string{
+		"etc/os-release": "ID=gentoo\n", "run/openrc/softlevel": "default", "sbin/init": "", "etc/inittab": "",
+		"sbin/openrc":       "",
+		"etc/init.d/sysctl": openrcScript, "etc/runlevels/boot/sysctl": "-> /etc/init.d/sysctl", "usr/sbin/sysctl": "",
+	}
+	void := map[string]string{
+		"etc/os-release": "ID=void\n", "run/runit/reboot": "", "sbin/init": "-> runit-init",
+		"etc/runit/core-services/08-sysctl.sh": voidScript, "usr/bin/sysctl": "",
+	}
+	devuan := map[string]string{
+		"etc/os-release": "ID=devuan\n", "sbin/init": "", "etc/inittab": "", "etc/init.d/procps": debianScript,
+		"etc/rcS.d/S14procps": "-> ../init.d/procps", "sbin/sysctl": "",
+	}
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		boot  sysctld.Boot
+		why   string
+	}{
+		{"Fedora", map[string]string{"etc/os-release": "ID=fedora\n", "run/systemd/system/keep": ""}, sysctld.Systemd,
+			""},
+		{"an image of Fedora without an init", map[string]string{"etc/os-release": "ID=fedora\nVERSION_ID=45\n"},
+			sysctld.Systemd, ""},
+		{"Debian with the package runit", map[string]string{
+			"etc/os-release": "ID=debian\n", "sbin/init": "-> /lib/systemd/systemd", "run/runit/supervise/keep": "",
+		}, sysctld.Systemd, ""},
+		{"an image of NixOS", map[string]string{"etc/os-release": "ID=nixos\n",
+			"sbin/init": "-> /nix/store/x/lib/systemd/systemd"}, sysctld.Systemd, ""},
+		{"an image of nothing known", map[string]string{"etc/os-release": "ID=site\n"}, sysctld.Unknown, noInit},
+		{"Alpine", alpine, sysctld.Alpine, ""},
+		{"an image of Alpine", and(alpine, "run/openrc/softlevel", "gone", "sbin/openrc", ""), sysctld.Alpine, ""},
+		{"Alpine with procps", and(alpine, "bin/sysctl", ""), sysctld.AlpineProcps, ""},
+		{"Alpine whose sysctl does not start", and(alpine, "etc/runlevels/boot/sysctl", "gone"), sysctld.Unknown,
+			noService},
+		{"Alpine 3.6", and(alpine, "etc/init.d/sysctl", upstreamLoop), sysctld.Unknown, noScript},
+		{"a container of Alpine", map[string]string{"etc/os-release": "ID=alpine\n", "bin/busybox": ""},
+			sysctld.Unknown, noInit},
+		{"Gentoo", gentoo, sysctld.Procps, ""},
+		{"Artix", and(gentoo, "etc/os-release", "ID=artix\n", "sbin/init", "-> openrc-init", "sbin/openrc", "gone",
+			"usr/bin/openrc", ""), sysctld.Procps, ""},
+		{"Gentoo with busybox' sysctl", and(gentoo, "usr/sbin/sysctl", "-> busybox"), sysctld.Unknown, noSysctl},
+		{"Debian with OpenRC", and(devuan, "run/openrc/softlevel", "", "etc/runlevels/sysinit/procps", ""),
+			sysctld.Procps, ""},
+		{"Void", void, sysctld.Procps, ""},
+		{"Void, another script", and(void, "etc/runit/core-services/08-sysctl.sh", "sysctl -p /etc/site.conf\n"),
+			sysctld.Unknown, noScript},
+		{"Devuan", devuan, sysctld.Procps, ""},
+		{"Ubuntu in WSL without systemd", map[string]string{
+			"etc/os-release": "ID=ubuntu\n", "sbin/init": "-> /lib/systemd/systemd", "run/WSL/1_interop": "",
+		}, sysctld.Unknown, wslNoLoader},
+		{"Ubuntu in WSL with systemd", map[string]string{
+			"etc/os-release": "ID=ubuntu\n", "run/systemd/system/keep": "", "run/WSL/1_interop": "",
+		}, sysctld.Systemd, ""},
+		{"Chimera", map[string]string{"etc/os-release": "ID=chimera\n", "sbin/init": "-> ../usr/bin/dinit",
+			"usr/lib/keep": ""}, sysctld.Unknown, noScript},
+	} {
+		h := hostOf(t, c.files)
+		release := parseOSRelease(c.files["etc/os-release"])
+		h.distro = schema.Known().Distribution(release["ID"], release["VERSION_ID"])
+		if boot, why := h.findBoot(); boot != c.boot || why != c.why {
+			t.Errorf("%s: got %d, %q, want %d, %q", c.name, boot, why, c.boot, c.why)
+		}
+	}
+}
+
+// TestUFWFile: ufw's settings are a shell's.
+func TestUFWFile(t *testing.T) {
+	const named, enabled = "IPT_SYSCTL=/etc/ufw/sysctl.conf\n", "ENABLED=yes\n"
+	for _, c := range []struct{ name, defaults, settings, want string }{
+		{"Ubuntu, enabled", named, enabled, "/etc/ufw/sysctl.conf"},
+		{"Debian, as installed", named, "ENABLED=no\n", ""},
+		{"quotes, blanks and comments", " IPT_SYSCTL=\"/etc/a b.conf\" # ours\n", "ENABLED='YES' # why\n",
+			"/etc/a b.conf"},
+		{"commented out", "#" + named, enabled, ""},
+		{"empty", "IPT_SYSCTL=\n", enabled, ""},
+		{"the last one counts", named + "IPT_SYSCTL=/etc/other\n", enabled, "/etc/other"},
+		{"ufw.conf comes last", named, enabled + "IPT_SYSCTL=/etc/third\n", "/etc/third"},
+		{"one file is missing", named, "", ""},
+	} {
+		files := map[string]string{"etc/os-release": "", "etc/default/ufw": c.defaults}
+		if c.settings != "" {
+			files["etc/ufw/ufw.conf"] = c.settings
+		}
+		if got := hostOf(t, files).ufwFile(); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestTmpfiles: lines that write the key are found, in the files that systemd-tmpfiles reads.
+func TestTmpfiles(t *testing.T) {
+	h := hostOf(t, map[string]string{
+		"etc/os-release": "",
+		"etc/tmpfiles.d/a.conf": "# why\nw! /proc/sys/kernel/yama/ptrace_scope - - - - 0\n" +
+			"d /proc/sys/kernel/yama/ptrace_scope - - - - 0\n",
+		"usr/lib/tmpfiles.d/a.conf": "w /proc/sys/kernel/yama/ptrace_scope - - - - 1\n",
+		"usr/lib/tmpfiles.d/b.conf": "w+ /proc/sys/kernel/yama/ptrace_scope - - - - 2\n" +
+			"w /proc/sys/kernel/sysrq - - - - 1\nw /proc/sys/kernel/yama/ptrace_scope\n",
+		"run/tmpfiles.d/b.conf~":      "w /proc/sys/kernel/yama/ptrace_scope - - - - 3\n",
+		"usr/local/lib/tmpfiles.d/no": "w /proc/sys/kernel/yama/ptrace_scope - - - - 3\n",
+	})
+	got := ""
+	for _, s := range h.tmpfiles() {
+		got += s.Source() + "=" + s.Value + " "
+	}
+	if want := "/etc/tmpfiles.d/a.conf:2=0 /usr/lib/tmpfiles.d/b.conf:1=2 "; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

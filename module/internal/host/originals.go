@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"hardening.yama/module/internal/ptrace"
 	"hardening.yama/module/internal/sysctld"
@@ -34,6 +35,9 @@ func pendingOf(file string) string {
 	return path.Join(originals, pendingPrefix+escapeName.Replace(file))
 }
 
+// linkPrefix begins the name of a link that has a copy. A file of that name may have one, too.
+const linkPrefix = "link-"
+
 // copies are the files of which there are copies, and all names in their directory.
 type copies struct{ finished, pending, names []string }
 
@@ -44,8 +48,9 @@ func (h *Host) copies() (c copies, err error) {
 	}
 	for _, name := range c.names {
 		escaped, pending := strings.CutPrefix(name, pendingPrefix)
-		switch file := plainName.Replace(escaped); {
-		case !path.IsAbs(file) || path.Clean(file) != file: // none of ours
+		file := plainName.Replace(escaped)
+		switch place := strings.TrimPrefix(file, linkPrefix); {
+		case !path.IsAbs(place) || path.Clean(place) != place: // none of ours
 		case pending:
 			c.pending = append(c.pending, file)
 		default:
@@ -59,6 +64,16 @@ func (h *Host) copies() (c copies, err error) {
 // pendingCopy returns what is to become of a pending copy. The run that made it was killed, before or after the edit.
 func (h *Host) pendingCopy(file string) (ptrace.Leftover, error) {
 	left := ptrace.Leftover{Path: pendingOf(file)}
+	if link, ok := strings.CutPrefix(file, linkPrefix); ok {
+		target, err := h.tree.Readlink(link)
+		if target == devNull {
+			left.Becomes = originalOf(file)
+		}
+		if tree.Nobody(err) || errors.Is(err, syscall.EINVAL) { // it is no link any more
+			err = nil
+		}
+		return left, err
+	}
 	f, err := h.tree.Read(file, markedLimit)
 	switch {
 	case err == nil:
@@ -92,9 +107,17 @@ func (h *Host) editFile(name, before, after string) error {
 	if err != nil {
 		return err
 	}
+	copyTo := func(d *tree.Dir, as string) error { return d.Put(as, []byte(before), attributes) }
+	return h.withCopy(name, copyTo, func() error { return withRemedy(dir.Put(base, []byte(after), attributes)) })
+}
+
+// withCopy edits something of others: a pending copy, the edit, the copy's own name. A killed run
+// leaves what tells the next one how far it came. Where this run made the copy, the edit takes back
+// what it did, and the copy goes.
+func (h *Host) withCopy(name string, copyTo func(d *tree.Dir, as string) error, edit func() error) error {
 	if h.copied[name] {
-		if err := dir.Put(base, []byte(after), attributes); err != nil {
-			return withRemedy(err)
+		if err := edit(); err != nil {
+			return err
 		}
 		delete(h.copied, name)
 		if err := h.dropCopy(name); err != nil {
@@ -102,12 +125,6 @@ func (h *Host) editFile(name, before, after string) error {
 		}
 		return nil
 	}
-	return h.editWithCopy(dir, name, before, after, attributes)
-}
-
-// editWithCopy edits a file: a pending copy, the edit, the copy's own name. A killed run leaves what tells the next one how
-// far it came.
-func (h *Host) editWithCopy(dir *tree.Dir, name, before, after string, attributes tree.Attributes) error {
 	kept, takeBack, err := h.directory(originalOf(name), originalsDepth, 0o700)
 	if err != nil {
 		return err
@@ -120,17 +137,17 @@ func (h *Host) editWithCopy(dir *tree.Dir, name, before, after string, attribute
 		return undone(err, takeBack())
 	}
 	if !earlier {
-		if err := kept.Put(pending, []byte(before), attributes); err != nil {
+		if err := copyTo(kept, pending); err != nil {
 			return undone(errors.New("copy it to "+h.tree.At(originals)+": "+err.Error()), h.dropCopy(name))
 		}
 	}
-	err = dir.Put(path.Base(name), []byte(after), attributes)
+	err = edit()
 	switch {
 	case err != nil && !tookEffect(err):
 		if !earlier {
 			err = undone(err, h.dropCopy(name))
 		}
-		return withRemedy(err)
+		return err
 	case earlier:
 		return err
 	}

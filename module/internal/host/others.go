@@ -31,20 +31,30 @@ func (h *Host) others(o ptrace.Observed, c copies) (map[string]ptrace.OtherFile,
 		if err != nil {
 			return nil, err
 		}
-		found[f.Path] = ptrace.OtherFile{
+		other := ptrace.OtherFile{
 			Content: string(read.Content), Target: read.Path, NotEditable: why,
 			Original: originalOf(read.Path), Edited: edited[read.Path],
 		}
+		_, direct := h.found[read.Path]
+		link := h.links[f.Path]
+		if link != "" && !direct && o.OriginOf(f.Path) == ptrace.Local &&
+			o.Loaders.SetsNothingElse(read.Content, ptrace.KeyPath) {
+			other.Link, other.NotEditable, other.Original = link, "", originalOf(linkPrefix+f.Path)
+		}
+		found[f.Path] = other
 	}
 	return found, nil
 }
 
-// editable are the trees in which files are an administrator's, unless a package owns them.
-var editable = []string{"/etc/", "/run/", "/usr/local/"}
+// sealed are the trees in which files are not an administrator's, but for those below /usr/local.
+var sealed = []string{"/usr/", "/lib/", "/nix/", "/gnu/", "/proc/", "/sys/"}
 
 // notEditable says why a file must not be edited, "" where it may be.
 func (h *Host) notEditable(name string, f tree.File, o ptrace.Observed) (string, error) {
-	inTree := slices.ContainsFunc(editable, func(tree string) bool { return strings.HasPrefix(f.Path, tree) })
+	inTree := slices.ContainsFunc(sealed, func(tree string) bool {
+		return strings.HasPrefix(f.Path,
+			tree)
+	}) && !strings.HasPrefix(f.Path, "/usr/local/")
 	switch {
 	case slices.Contains(sysctld.Credentials, name):
 		return "it is a credential", nil
@@ -52,7 +62,7 @@ func (h *Host) notEditable(name string, f tree.File, o ptrace.Observed) (string,
 		return "the package " + o.Packaged[name] + " owns it", nil
 	case o.OriginOf(name) == ptrace.Vendor:
 		return "it is the distribution's", nil
-	case !inTree:
+	case inTree:
 		return "it is a link to " + f.Path, nil
 	}
 	if why := notAlone(f.Info); why != "" {
@@ -92,23 +102,14 @@ func withRemedy(err error) error {
 	return err
 }
 
-// ufwFile is what ufw applies when it starts: IPT_SYSCTL in /etc/default/ufw, ufw-framework(8).
-const ufwFile = "/etc/ufw/sysctl.conf"
-
-// ufw returns what ufw's own file sets, nil where that is nothing. ufw has procps read it.
-func (h *Host) ufw() (*sysctld.Setting, error) {
-	f, err := h.tree.Read(ufwFile, fileLimit)
-	if tree.Nobody(err) {
-		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
+// ufwFile returns the file that ufw has procps read when it starts, "" where there is none. Its
+// script reads both of its settings files as a shell does, and applies nothing without one of them,
+// or unless it is enabled: /lib/ufw/ufw-init-functions.
+func (h *Host) ufwFile() string {
+	defaults, conf := h.text("/etc/default/ufw"), h.text("/etc/ufw/ufw.conf")
+	settings := parseOSRelease(defaults + "\n" + conf)
+	if enabled := settings["ENABLED"]; defaults == "" || conf == "" || enabled != "yes" && enabled != "YES" {
+		return ""
 	}
-	if err != nil {
-		return nil, err
-	}
-	file := h.loaders.Read(sysctld.Conf, f.Content, ptrace.KeyPath)
-	setting, ok := sysctld.Tree{file}.Reload()
-	if !ok {
-		return nil, nil //nolint:nilnil // absent is an answer here, and not an error
-	}
-	setting.Path = ufwFile
-	return &setting, nil
+	return settings["IPT_SYSCTL"]
 }

@@ -78,6 +78,7 @@ func (p *Plan) conflicts(t target, d Desired, o Observed, inTurn bool, seen map[
 	}
 	_, atBoot := p.Tree.Boot()
 	_, onReload := p.Tree.Reload()
+	onReload = onReload || o.Loaders.Boot == sysctld.Alpine // which has no `sysctl --system`
 	boots, reloads := winners(p.Tree.BootInTurn), winners(p.Tree.ReloadInTurn)
 	var found []conflict
 	var origin Origin
@@ -96,7 +97,9 @@ func (p *Plan) conflicts(t target, d Desired, o Observed, inTurn bool, seen map[
 		switch {
 		case boots[source+place.Value]:
 			place.Standing = sysctld.Effective // in its turn
-			how = "which takes effect at the next boot"
+			how = either(place.UFW, "which ufw applies each time it starts, after the boot's own settings",
+				either(o.Boot.Unknown != "", "which may take effect at the next boot",
+					"which takes effect at the next boot"))
 		case reloads[source+place.Value]:
 			place.Standing = sysctld.Effective
 			how = "which takes effect with `sysctl --system`"
@@ -130,6 +133,7 @@ type edits struct {
 func (e *edits) resolve(found []conflict) {
 	byTarget := map[string][][]conflict{}
 	var targets []OtherFile
+	var files []sysctld.File
 	editable := map[string]bool{}
 	for len(found) > 0 {
 		n := ofFirstFile(found)
@@ -139,6 +143,13 @@ func (e *edits) resolve(found []conflict) {
 		byTarget[other.Target] = append(byTarget[other.Target], file)
 		switch {
 		case !known:
+		case other.Link != "":
+			e.plan.add(Action{
+				Kind: Mask, Object: file[0].Path, Before: text(other.Link), After: text("/dev/null"),
+				Because: fileSums(file,
+					"; "+other.Target+" sets nothing else; "+other.Original+" is the link as it was")[0],
+			})
+			files = append(files, e.observed.Loaders.Empty(file[0].Path))
 		case other.NotEditable != "":
 			var stay []conflict
 			for i := range file {
@@ -152,7 +163,6 @@ func (e *edits) resolve(found []conflict) {
 			targets = append(targets, other)
 		}
 	}
-	files := make([]sysctld.File, 0, len(targets))
 	for _, other := range targets {
 		files = append(files, e.comment(other, byTarget[other.Target])...)
 	}
@@ -202,7 +212,9 @@ func (e *edits) comment(other OtherFile, found [][]conflict) []sysctld.File {
 	}
 	files := make([]sysctld.File, 0, len(e.names[other.Target]))
 	for _, name := range e.names[other.Target] {
-		files = append(files, e.observed.Loaders.Read(name, after, KeyPath))
+		f := e.observed.Loaders.Read(name, after, KeyPath)
+		f.ByUFW = name == e.observed.Boot.UFW
+		files = append(files, f)
 	}
 	return files
 }
@@ -260,17 +272,5 @@ func (o Observed) canMask(file string) bool {
 	if !known || o.OriginOf(file) != Vendor || path.Dir(file) == path.Dir(DropIn) || !slices.Contains(sysctld.Dirs, path.Dir(file)) {
 		return false
 	}
-	rest := o.Loaders.CommentOut([]byte(other.Content), KeyPath, func(int, string) bool { return true })
-	return sysctld.SaysNothing(rest)
-}
-
-// ufwCaution warns of what ufw sets when it starts.
-func (o Observed) ufwCaution(wanted Scope) []string {
-	if o.UFW == nil {
-		return nil
-	}
-	if scope := scopeOf(*o.UFW, true); scope != nil && *scope == wanted {
-		return nil
-	}
-	return []string{fmt.Sprintf("%s sets %q, which ufw applies each time it starts, after the boot's own settings: change it there", o.UFW.Source(), Shown(o.UFW.Value, valueShown))}
+	return o.Loaders.SetsNothingElse([]byte(other.Content), KeyPath)
 }

@@ -50,7 +50,7 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 	}
 	if d.Persistent {
 		plan.Warnings = append(plan.Warnings, o.unreadCaution()...)
-		plan.Warnings = append(plan.Warnings, disagreement(plan.Tree)...)
+		plan.Warnings = append(plan.Warnings, o.bootCautions(plan.Tree, &t.decision.Scope)...)
 	}
 	return plan, NoQuestion, nil
 }
@@ -247,15 +247,12 @@ func respectLocal(base sysctld.Tree, d Desired, o Observed) (target, bool) {
 // permit aims at 0 on top of a base tree: as it is, with the enabler, or with a drop-in.
 func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, error) {
 	t.setRuntime(Classic, d, o)
-	if isClassic(base, o.KernelDefault) {
-		return NoQuestion, nil
-	}
 	if !d.Persistent {
 		return NoQuestion, nil
 	}
 	manage := d.Packages == PackagesManage
 	switch {
-	case o.Enabler.Installed != "" || d.Packages == PackagesIgnore:
+	case isClassic(base, o.KernelDefault), o.Enabler.Installed != "", d.Packages == PackagesIgnore:
 	case o.Enabler.managed() && (manage || !overridden(base, o.Enabler.DropIns)):
 		offer, unoffered := o.Enabler.Offer, notOfferedNote(o.Repositories)
 		if offer == nil && !manage && o.noted(d.State, unoffered) {
@@ -284,7 +281,10 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 		return NoQuestion, errors.New("cannot install the enabler: no such package is known for this distribution " +
 			"(packages=manage; packages=auto would write a drop-in instead)")
 	}
-	if !isClassic(base, o.KernelDefault) {
+	// The setting that ours was needed against may have been commented out since.
+	_, named := base.Boot()
+	stays := !named && d.State == StatePermissive && writtenFor(o.Own[DropIn].Content, d.State)
+	if stays || !isClassic(base, o.KernelDefault) {
 		zero := Classic
 		t.dropIn = &zero
 		t.fileBecause = "no other file sets 0 at boot"
@@ -462,7 +462,28 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 		why = other.NotEditable
 	}
 	return fmt.Errorf("%s sets %q and overrides our drop-in, so the next boot would not set %d. It cannot be commented out, because %s: "+
-		"remove that line, or rename the file so that it sorts before %s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope, why, DropIn)
+		"remove that line%s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope, why,
+		either(boot.Path == o.Boot.UFW, "", either(o.Loaders.Boot == sysctld.Systemd,
+			", or rename the file so that it sorts before "+DropIn, " (the boot is known by "+o.Boot.By+")")))
+}
+
+// bootCautions warns of what a boot does besides, or may do, where it does not set the scope that
+// is wanted, if any is.
+func (o Observed) bootCautions(tree sysctld.Tree, wanted *Scope) (cautions []string) {
+	switch {
+	case o.Boot.Unknown != "":
+		cautions = append(cautions, "the value after the next boot is not known: "+o.Boot.Unknown)
+	case o.Loaders.Boot != sysctld.Alpine: // busybox has no `sysctl --system`
+		cautions = disagreement(tree)
+	}
+	for _, s := range o.Boot.Tmpfiles {
+		if wanted == nil || !sameScope(scopeOf(s, true), wanted) {
+			cautions = append(cautions,
+				fmt.Sprintf("%s writes %q when systemd-tmpfiles runs, at boot and after upgrades: change it there",
+					s.Source(), Shown(s.Value, valueShown)))
+		}
+	}
+	return cautions
 }
 
 // disagreement warns where the two loaders would set different values.

@@ -19,7 +19,8 @@ var update = flag.Bool("update", false, "write docs/hosts.md from the table of t
 
 // observe makes an observed host from what an administrator would tell of it.
 func observe(facts ...func(*Observed)) Observed {
-	o := Observed{Own: map[string]OwnFile{}, Others: map[string]OtherFile{}, Packaged: map[string]string{}, Enabler: Enabler{Manager: None}}
+	o := Observed{Boot: &Boot{}, Own: map[string]OwnFile{}, Others: map[string]OtherFile{},
+		Packaged: map[string]string{}, Enabler: Enabler{Manager: None}}
 	for _, f := range facts {
 		f(&o)
 	}
@@ -30,7 +31,8 @@ func kernel(value Scope) func(*Observed) { return func(o *Observed) { o.Runtime 
 
 func file(path, content string) func(*Observed) {
 	return func(o *Observed) {
-		f := read(path, content)
+		f := o.Loaders.Read(path, []byte(content), KeyPath)
+		f.ByUFW = path == o.Boot.UFW
 		o.Tree = o.Tree.With(f)
 		if f.Names() && !slices.Contains(OwnFiles, path) {
 			o.Others[path] = OtherFile{Content: content, Target: path, Original: "/var/lib/hardening.yama/originals" + path}
@@ -52,6 +54,47 @@ func alias(path, target string) func(*Observed) {
 		o.Others[path] = o.Others[target]
 		o.Tree = o.Tree.With(read(path, o.Others[target].Content))
 	}
+}
+
+// linkAlone is a link to a file elsewhere that sets nothing else.
+func linkAlone(path, target, content string) func(*Observed) {
+	return func(o *Observed) {
+		file(path, content)(o)
+		o.Others[path] = OtherFile{Content: content, Target: target, Link: target,
+			Original: "/var/lib/hardening.yama/originals" + path}
+	}
+}
+
+// ufw is a host on which ufw has procps read a file.
+func ufw(path, content string) func(*Observed) {
+	return func(o *Observed) {
+		o.Boot.UFW = path
+		file(path, content)(o)
+	}
+}
+
+// boots is a host of which another boot is known, or none, and why.
+func boots(b sysctld.Boot, unknown string) func(*Observed) {
+	return func(o *Observed) {
+		o.Boot.Unknown = unknown
+		o.Loaders.Boot = b
+		f := sysctld.ReadCommandLine(nil, KeyPath)
+		f.Then = b
+		o.Tree = o.Tree.With(f)
+	}
+}
+
+// tmpfiles is a line of tmpfiles.d that writes the key.
+func tmpfiles(path, value string) func(*Observed) {
+	return func(o *Observed) {
+		o.Boot.Tmpfiles = append(o.Boot.Tmpfiles, sysctld.Setting{Path: path, Line: 1, Value: value})
+	}
+}
+
+// alpine boots with Alpine's script and busybox.
+func alpine(o *Observed) {
+	kernel(Restricted)(o)
+	boots(sysctld.Alpine, "")(o)
 }
 
 func own(path string, state State, value Scope, masks ...string) func(*Observed) {
@@ -206,6 +249,7 @@ func with(d Desired, change func(*Desired)) Desired { change(&d); return d }
 
 const (
 	mask      = "/etc/sysctl.d/10-default-yama-scope.conf"
+	ufwConf   = "/etc/ufw/sysctl.conf"
 	maskName  = "10-default-yama-scope.conf"
 	vendors2  = "/usr/lib/sysctl.d/60-hardened.conf"
 	f44       = "elfutils-default-yama-scope"
@@ -488,11 +532,72 @@ var hosts = []struct {
 	},
 	{
 		name: "Ubuntu, with a setting in ufw's own file", desired: restricted,
-		observed: observe(unknownDistribution, own(DropIn, StateRestricted, 1), func(o *Observed) {
-			o.UFW = &sysctld.Setting{Path: "/etc/ufw/sysctl.conf", Line: 9, Value: "0"}
-		}),
+		observed: observe(unknownDistribution, own(DropIn, StateRestricted, 1), ufw(ufwConf,
+			"net/ipv4/ip_forward=1\nkernel/yama/ptrace_scope=0\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{"comment " + ufwConf},
+	},
+	{
+		name: "Ubuntu, IPT_SYSCTL of ufw names a drop-in", desired: restricted,
+		observed: observe(startsAt1, own(DropIn, StateRestricted, 1), ufw("/etc/sysctl.d/20-ufw.conf",
+			Key+"=1\n"+Key+"=0\n")),
 		scope: 1, because: "state=restricted, restricted_scope=1",
-		warning: "/etc/ufw/sysctl.conf:9 sets \"0\", which ufw applies each time it starts, after the boot's own settings: change it there",
+		actions: []string{"comment /etc/sysctl.d/20-ufw.conf"},
+	},
+	{
+		name: "Debian, a 0 in ufw's own file", desired: auto, observed: observe(debian, ufw(ufwConf, Key+" = 0\n")),
+		scope: 0, because: ufwConf + ":1 sets 0, which is the administrator's setting",
+		warning: "the loaders disagree: the next boot sets 0 (" + ufwConf + ":1), `sysctl --system` would set nothing",
+	},
+	{
+		name: "Linux Mint, a 2 in ufw's own file", desired: restricted, observed: observe(startsAt1, ufw(ufwConf,
+			Key+" = 2\n")),
+		scope: 2, because: ufwConf + ":1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
+		actions: []string{dropInTo2, setTo2},
+	},
+	{
+		name: "Ubuntu, a setting in ufw's own file, conflicts are to be reported", desired: with(restricted,
+			func(d *Desired) { d.Conflicts = ConflictsReport }),
+		observed: observe(startsAt1, own(DropIn, StateRestricted, 1), ufw(ufwConf, Key+" = 0\n")),
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		warning: ufwConf +
+			":1 sets \"0\", which ufw applies each time it starts, after the boot's own settings; " +
+			"it stays (conflicts=report)\n" +
+			"the loaders disagree: the next boot sets 0 (" + ufwConf + ":1), `sysctl --system` would set 1 (" +
+			DropIn + ":2)",
+	},
+	{
+		name: "Ubuntu, a setting in ufw's own file that cannot be edited", desired: restricted,
+		observed: observe(startsAt1, own(DropIn, StateRestricted, 1), ufw(ufwConf, Key+" = 0\n"), sealed(ufwConf,
+			Key+" = 0\n", "it is writable by others")), fails: true,
+		because: ufwConf +
+			":1 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
+			"because it is writable by others: remove that line",
+	},
+	// Links of an administrator's that lead out of sysctl.d.
+	{
+		name: "Fedora 45, a link to a file that sets nothing else", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			linkAlone("/etc/sysctl.d/zzz-site.conf", "/srv/site.conf", Key+" = 0\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		actions: []string{"mask /etc/sysctl.d/zzz-site.conf"},
+	},
+	{
+		name: "Ubuntu, a harmless link to a file that sets nothing else", desired: restricted,
+		observed: observe(startsAt1, own(DropIn, StateRestricted, 1), linkAlone("/etc/sysctl.d/50-site.conf",
+			"/opt/site.conf", Key+" = 0\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		actions: []string{"mask /etc/sysctl.d/50-site.conf"},
+	},
+	{
+		name: "Debian, two links to one file that sets nothing else", desired: permissive,
+		observed: observe(debian, linkAlone("/etc/sysctl.d/50-site.conf", "/srv/site.conf", Key+" = 1\n"),
+			linkAlone("/run/sysctl.d/60-site.conf", "/srv/site.conf", Key+" = 1\n")),
+		scope: 0, because: "state=permissive", actions: []string{dropInTo0},
+	},
+	{
+		name: "Debian, a link that sorts last", desired: permissive,
+		observed: observe(debian, linkAlone("/etc/sysctl.d/zzz-site.conf", "/srv/site.conf", Key+" = 1\n")),
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, "mask /etc/sysctl.d/zzz-site.conf"},
 	},
 	{
 		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }), observed: observe(fedora45),
@@ -858,6 +963,94 @@ var hosts = []struct {
 		name: "Ubuntu in Podman, files only", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
 		observed: observe(startsAt1, container),
 		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
+	},
+	// Boots without systemd.
+	{
+		name: "Alpine", desired: restricted, observed: observe(alpine),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
+	},
+	{
+		name: "Alpine, a 0 in /etc/sysctl.conf, which its boot reads after /etc/sysctl.d", desired: restricted,
+		observed: observe(alpine, own(DropIn, StateRestricted, 1), file("/etc/sysctl.conf", Key+" = 0\n")),
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{"comment /etc/sysctl.conf"},
+	},
+	{
+		name: "Alpine, a 2 in /run, which its boot reads last", desired: permissive,
+		observed: observe(alpine, own(DropIn, StatePermissive, 0), file("/run/sysctl.d/10-site.conf", Key+" = 2\n")),
+		scope:    0, because: "state=permissive", actions: []string{"comment /run/sysctl.d/10-site.conf", setTo0},
+	},
+	{
+		name: "Alpine, a distribution's drop-in of a later name, which its boot reads first", desired: restricted,
+		observed: observe(alpine, own(DropIn, StateRestricted, 1), sealed("/usr/lib/sysctl.d/zzz-vendor.conf",
+			"vm.swappiness = 1\n"+Key+" = 0\n", "it is the distribution's")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
+	},
+	{
+		name: "Alpine, a setting of the administrator's under another that comes later", desired: auto,
+		observed: observe(alpine, file("/etc/sysctl.d/50-site.conf", Key+" = 0\n"), file("/etc/sysctl.conf",
+			Key+" = 1\n")),
+		scope: 1, because: "/etc/sysctl.conf:1 sets 1, which is the administrator's setting",
+	},
+	{
+		name: "Gentoo with OpenRC, a 0 in /etc/sysctl.conf", desired: restricted,
+		observed: observe(unknownDistribution, boots(sysctld.Procps, ""), own(DropIn, StateRestricted, 1),
+			file("/etc/sysctl.conf", Key+" = 0\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{"comment /etc/sysctl.conf"},
+	},
+	{
+		name: "Void, a 0 in /etc/sysctl.conf", desired: auto,
+		observed: observe(unknownDistribution, boots(sysctld.Procps, ""), kernel(0), file("/etc/sysctl.conf",
+			Key+" = 0\n")),
+		scope: 0, because: "/etc/sysctl.conf:1 sets 0, which is the administrator's setting",
+	},
+	{
+		name: "Devuan with strace", desired: auto, observed: observe(unknownDistribution, boots(sysctld.Procps, ""),
+			debuggers("strace")),
+		scope: 0, because: "a debugger is installed: strace 1.0", actions: []string{dropInTo0, setTo0},
+	},
+	{
+		name: "Ubuntu in WSL without systemd", desired: restricted,
+		observed: observe(startsAt1, boots(sysctld.Unknown, "WSL without systemd loads no sysctl settings")),
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
+		warning: "the value after the next boot is not known: WSL without systemd loads no sysctl settings",
+	},
+	{
+		name: "Chimera, whose init is dinit", desired: permissive, observed: observe(unknownDistribution,
+			boots(sysctld.Unknown, "this host has no init program that this module knows")),
+		scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+		warning: "the value after the next boot is not known: this host has no init program that this module knows",
+	},
+	{
+		name: "Artix, OpenRC's sysctl in no runlevel, and a conflict", desired: with(restricted,
+			func(d *Desired) { d.Conflicts = ConflictsReport }),
+		observed: observe(unknownDistribution, boots(sysctld.Unknown,
+			"OpenRC's service sysctl is in no runlevel (rc-update add sysctl boot)"),
+			own(DropIn, StateRestricted, 1), file("/etc/sysctl.d/zzz.conf", Key+" = 0\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		warning: "/etc/sysctl.d/zzz.conf:1 sets \"0\", which may take effect at the next boot; it stays " +
+			"(conflicts=report)\nthe value after the next boot is not known: " +
+			"OpenRC's service sysctl is in no runlevel (rc-update add sysctl boot)",
+	},
+	// Lines of tmpfiles.d run at boot as well.
+	{
+		name: "Fedora 45, a line of tmpfiles.d that writes 0", desired: restricted,
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			tmpfiles("/etc/tmpfiles.d/debug.conf", "0")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		warning: "/etc/tmpfiles.d/debug.conf:1 writes \"0\" when systemd-tmpfiles runs, " +
+			"at boot and after upgrades: change it there",
+	},
+	{
+		name: "Arch Linux, a line of tmpfiles.d that writes the same", desired: restricted,
+		observed: observe(startsAt1, own(DropIn, StateRestricted, 1), tmpfiles("/etc/tmpfiles.d/yama.conf", "1")),
+		scope:    1, because: "state=restricted, restricted_scope=1",
+	},
+	{
+		name: "Debian with gdb, a line of tmpfiles.d that writes 1", desired: auto,
+		observed: observe(debian, debuggers("gdb"), tmpfiles("/usr/lib/tmpfiles.d/hardening.conf", "1")),
+		scope:    0, because: "a debugger is installed: gdb 1.0",
+		warning: "/usr/lib/tmpfiles.d/hardening.conf:1 writes \"1\" when systemd-tmpfiles runs, " +
+			"at boot and after upgrades: change it there",
 	},
 	// Kernels without Yama.
 	{

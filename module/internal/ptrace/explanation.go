@@ -84,7 +84,7 @@ func Cautions(o Observed, e Explanation) []string {
 	if e.SELinuxDenyPtrace != nil && *e.SELinuxDenyPtrace {
 		say("SELinux denies ptrace to everything but a few domains (deny_ptrace is on), whatever the scope is")
 	}
-	return append(append(cautions, o.unreadCaution()...), disagreement(o.Tree)...)
+	return append(append(cautions, o.unreadCaution()...), o.bootCautions(o.Tree, nil)...)
 }
 
 // containerCaution says whose the running value is.

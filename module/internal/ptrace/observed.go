@@ -45,8 +45,8 @@ type Observed struct {
 	Unread []string
 	// Loaders are the host's.
 	Loaders sysctld.Loaders
-	// UFW is what ufw's own file sets, which it applies when it starts, nil where that is nothing.
-	UFW *sysctld.Setting
+	// Boot is what is known of the next boot besides the files.
+	Boot *Boot
 	// Debuggers are the installed tools that attach to processes they did not start: packages
 	// first, then programs.
 	Debuggers []Debugger
@@ -60,6 +60,19 @@ type Observed struct {
 	// Repositories tells when it was last changed which repositories there are, empty where that is not known.
 	Repositories string
 	Enabler      Enabler
+}
+
+// Boot is what is known of a boot.
+type Boot struct {
+	// Unknown says why it is not known what it sets, empty where it is.
+	Unknown string
+	// By names the files by which it is recognized.
+	By string
+	// UFW is the file that ufw has procps read after the boot's settings, empty where it reads
+	// none.
+	UFW string
+	// Tmpfiles are the lines of tmpfiles.d that write the key, which are applied at boot as well.
+	Tmpfiles []sysctld.Setting
 }
 
 // OwnFile is a file of ours as it lies on the disk.
@@ -81,6 +94,9 @@ type OtherFile struct {
 	Content string
 	// Target is the file itself, where the path is a link.
 	Target string
+	// Link is what the path leads to, where it is a link that a mask may replace: the file there
+	// sets nothing else.
+	Link string
 	// NotEditable says why it must not be edited, empty where it may be.
 	NotEditable string
 	// Original is where a copy of it lies, or will lie, as it was before the first edit.

@@ -151,7 +151,6 @@ func planFor(t target, d Desired, o Observed) (Plan, error) {
 		if err := p.settle(t, d, o); err != nil {
 			return Plan{}, err
 		}
-		p.Warnings = append(p.Warnings, o.ufwCaution(t.decision.Scope)...)
 	}
 	if t.runtime != nil && o.Runtime != nil && *t.runtime != *o.Runtime {
 		p.add(Action{

@@ -123,6 +123,18 @@ func ReadCommandLine(content []byte, key string) File {
 	return f
 }
 
+// boots returns what sets the key at boot.
+func (t Tree) boots() Boot {
+	if f := t.find(CommandLine); f != nil {
+		return f.Then
+	}
+	return Systemd
+}
+
+// BootKnown tells whether Boot is what the next boot leaves in the kernel, and not only what
+// systemd would leave there.
+func (t Tree) BootKnown() bool { return t.boots() != Unknown }
+
 // said is a line and the file that says it.
 type said struct {
 	path string
@@ -132,21 +144,45 @@ type said struct {
 func (s said) setting() Setting { return Setting{s.path, s.number, s.value} }
 
 // Boot returns what the next boot leaves in the kernel, and false where nothing sets the key.
-func (t Tree) Boot() (Setting, bool) { return kept(t.bootWrites()) }
+func (t Tree) Boot() (Setting, bool) { return stays(t.bootRuns()) }
 
-// bootLines returns the lines that the kernel and then systemd-sysctl read, in that order.
-func (t Tree) bootLines() (kernel, lines []said) {
-	files := t.dropIns(func(f *File) bool { return !f.unseen && !strings.HasPrefix(path.Base(f.Path), ".") })
-	if credential := t.credential(); credential != nil {
-		files = append(files, credential)
+// run are the lines that one program reads, in that order.
+type run struct {
+	lines []said
+	// merges is systemd-sysctl's way: a key and each pattern have one setting, the last one said.
+	// To the others each line counts.
+	merges bool
+}
+
+// bootRuns returns what the kernel, then the boot's loader, and then ufw read.
+func (t Tree) bootRuns() []run {
+	var kernel, ufw, loader run
+	for i := range t {
+		switch f := &t[i]; {
+		case f.Path == CommandLine:
+			kernel.lines = f.say(f.boot, nil)
+		case f.ByUFW:
+			ufw.lines = f.say(f.reload, nil)
+		}
 	}
-	if f := t.find(CommandLine); f != nil {
-		kernel = f.say(f.boot, nil)
+	switch t.boots() {
+	case Procps:
+		loader = t.reloadRun()
+	case Alpine, AlpineProcps:
+		return append(append([]run{kernel}, t.alpineRuns()...), ufw)
+	case Systemd, Unknown:
+		loader.merges = true
+		for _, f := range t.dropIns(func(f *File) bool {
+			return !f.unseen && !strings.HasPrefix(path.Base(f.Path),
+				".")
+		}) {
+			loader.lines = f.say(f.boot, loader.lines)
+		}
+		if f := t.credential(); f != nil {
+			loader.lines = f.say(f.boot, loader.lines)
+		}
 	}
-	for _, f := range files {
-		lines = f.say(f.boot, lines)
-	}
-	return kernel, lines
+	return []run{kernel, loader, ufw}
 }
 
 // say adds lines of the file to others.
@@ -166,36 +202,4 @@ func (t Tree) credential() *File {
 		}
 	}
 	return nil
-}
-
-// bootWrites returns what the kernel and then systemd-sysctl write, in that order. A key and each pattern have one setting, the last one said,
-// even where that excludes the key; and a key that is named is set by no pattern.
-func (t Tree) bootWrites() []said {
-	kernel, lines := t.bootLines()
-	type option struct {
-		said
-		gone bool
-	}
-	var options []option
-	turn := map[string]int{}
-	named := false
-	for _, l := range lines {
-		named = named || !l.pattern
-		if i, said := turn[l.name]; said {
-			if options[i].value == l.value && options[i].exclude == l.exclude {
-				options[i].said = l // the same again keeps its turn
-				continue
-			}
-			options[i].gone = true
-		}
-		turn[l.name] = len(options)
-		options = append(options, option{said: l})
-	}
-	writes := kernel
-	for _, o := range options {
-		if !o.gone && !o.exclude && (!o.pattern || !named) {
-			writes = append(writes, o.said)
-		}
-	}
-	return writes
 }

@@ -258,6 +258,9 @@ func grow(t *testing.T, tree []entry) sysctld.Tree {
 	if err := plant(root, tree); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.MkdirAll(root+"/run/systemd/system", 0o755); err != nil {
+		t.Fatal(err)
+	}
 	h, err := host.New(root, host.Config{Catalog: schema.Catalog{}})
 	if err != nil {
 		t.Fatal(err)

@@ -239,6 +239,14 @@ func (s *stage) compare(tree []entry) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	for _, stays := range [][2]string{
+		{fmt.Sprint(ours.Boot()), fmt.Sprint(ours.BootKept())}, {fmt.Sprint(ours.Reload()),
+			fmt.Sprint(ours.ReloadKept())},
+	} {
+		if stays[0] != stays[1] {
+			return fmt.Sprintf("%s stays, expected %s", stays[0], stays[1]), nil
+		}
+	}
 	for _, l := range []struct {
 		name   string
 		writes []sysctld.Setting
@@ -484,9 +492,11 @@ func randomKey(r *rand.Rand) string {
 }
 
 // shrink takes files, then lines, then characters out of a tree for as long as the loaders still differ.
-func shrink(s suite, tree []entry) []entry {
+func shrink(s suite, tree []entry) []entry { return shrinkWith(s.compare, tree) }
+
+func shrinkWith(compare func([]entry) (string, error), tree []entry) []entry {
 	differs := func(t []entry) bool {
-		problem, err := s.compare(t)
+		problem, err := compare(t)
 		return err == nil && problem != ""
 	}
 	without := func(i int) []entry { return slices.Delete(slices.Clone(tree), i, i+1) }

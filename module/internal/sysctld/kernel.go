@@ -7,20 +7,6 @@ import (
 	"strings"
 )
 
-// kept returns the last of some writes that the kernel accepts. Once the value is 3 it accepts no other.
-func kept(writes []said) (Setting, bool) {
-	var now said
-	for _, w := range writes {
-		if w.scope != refused && (now.line == nil || now.scope != maximum || w.scope == maximum) {
-			now = w
-		}
-	}
-	if now.line == nil {
-		return Setting{}, false
-	}
-	return now.setting(), true
-}
-
 // maximum is YAMA_SCOPE_NO_ATTACH, the greatest value of security/yama/yama_lsm.c.
 const maximum = 3
 

@@ -111,34 +111,22 @@ func reach(name, key string, pattern bool) (string, bool) {
 }
 
 // Reload returns what `sysctl --system` leaves in the kernel, and false where it sets nothing.
-func (t Tree) Reload() (Setting, bool) { return kept(t.reloadWrites()) }
+func (t Tree) Reload() (Setting, bool) { return stays([]run{t.reloadRun()}) }
 
-// reloadLines returns the lines that procps reads, in that order.
-func (t Tree) reloadLines() (lines []said) {
+// reloadRun returns what `sysctl --system` reads. busybox has no such command.
+func (t Tree) reloadRun() (r run) {
+	if t.boots() == Alpine {
+		return r
+	}
 	for _, dropIn := range t.dropIns(func(*File) bool { return true }) {
 		for _, f := range t.opened(dropIn) {
-			lines = f.say(f.reload, lines)
+			r.lines = f.say(f.reload, r.lines)
 		}
 	}
 	if conf := t.find(Conf); conf != nil {
-		lines = conf.say(conf.reload, lines)
+		r.lines = conf.say(conf.reload, r.lines)
 	}
-	return lines
-}
-
-// reloadWrites returns what `sysctl --system` writes, in that order: every assignment, except by patterns that become a
-// path which some line names, be it to exclude it.
-func (t Tree) reloadWrites() []said {
-	lines := t.reloadLines()
-	named, excluded := namesOf(lines)
-	writes := lines[:0]
-	for _, l := range lines {
-		skipped := l.pattern && (named[l.target] > 0 || excluded(l.spelling))
-		if !l.exclude && !skipped {
-			writes = append(writes, l)
-		}
-	}
-	return writes
+	return r
 }
 
 // namesOf returns how many lines name each path, and what tells whether a pattern excludes the path that a pattern becomes.

@@ -5,7 +5,6 @@ package sysctld
 import (
 	"path"
 	"slices"
-	"strings"
 )
 
 // Standing is what becomes of a place that names the key.
@@ -25,8 +24,9 @@ type Place struct {
 	Standing Standing
 	// By is the file, or the file:line, that overrides or masks it.
 	By string
-	// Boot and Reload tell whose setting it is where it is effective, and who reads it otherwise.
-	Boot, Reload bool
+	// Boot, UFW and Reload tell whose setting it is where it is effective, and who reads it
+	// otherwise.
+	Boot, UFW, Reload bool
 }
 
 // Places returns every assignment of the key in the tree, by path and line. Where the loaders differ over one, it stands
@@ -42,7 +42,10 @@ func (t Tree) Places() []Place {
 		}
 	}
 	slices.Sort(paths)
-	boot, reload := judge{files: files, boot: true}, judge{files: files}
+	boot, reload := judge{files: files, boot: true, boots: t.boots()}, judge{files: files, boots: Procps}
+	if boot.boots == Alpine {
+		reload.boots = Unknown // there is no such loader
+	}
 	boot.winner, boot.set = t.Boot()
 	reload.winner, reload.set = t.Reload()
 	boot.source, reload.source = boot.winner.Source(), reload.winner.Source()
@@ -80,6 +83,7 @@ func (t Tree) Places() []Place {
 type judge struct {
 	files  map[string]*File
 	boot   bool
+	boots  Boot
 	winner Setting
 	source string
 	set    bool // there is a winner
@@ -89,23 +93,33 @@ type judge struct {
 
 // lines returns those of a file, and begins to judge it.
 func (j *judge) lines(f *File) []line {
-	if j.boot && (f.Path == Conf || f.unseen || strings.HasPrefix(path.Base(f.Path), ".")) {
-		return nil // procps' alone
+	j.hider = hiderOf(j.files, f, j.boots)
+	dropIn, hidden := rank(f.Path) < len(Dirs), path.Base(f.Path)[0] == '.'
+	var reads bool
+	switch j.boots {
+	case Procps:
+		reads = dropIn || f.Path == Conf
+	case Alpine, AlpineProcps:
+		reads = f.alpineReads()
+	case Unknown:
+	case Systemd:
+		reads = dropIn && !hidden && !f.unseen || slices.Contains(Credentials, f.Path)
 	}
-	if !j.boot && slices.Contains(Credentials, f.Path) {
-		return nil // systemd's alone
-	}
-	j.hider = j.hiderOf(f)
-	if j.boot {
+	switch {
+	case j.boot && (reads && j.boots != Procps || f.Path == CommandLine):
 		return f.boot
+	case reads || j.boot && f.ByUFW:
+		return f.reload
 	}
-	return f.reload
+	return nil
 }
 
 // place returns a line as it stands.
 func (j *judge) place(f *File, l *line) Place {
-	p := Place{Setting: Setting{f.Path, l.number, l.value}, Boot: j.boot, Reload: !j.boot}
+	p := Place{Setting: Setting{f.Path, l.number, l.value}, Boot: j.boot, UFW: j.boot && f.ByUFW, Reload: !j.boot}
 	switch {
+	case p.UFW && j.set && p.Setting == j.winner:
+		p.Standing = Effective
 	case j.hider != nil && j.hider.Mask:
 		p.Standing, p.By = Masked, j.hider.Path
 	case j.hider != nil:
@@ -122,15 +136,25 @@ func (j *judge) place(f *File, l *line) Place {
 	return p
 }
 
-// hiderOf returns the file that keeps a drop-in from being read: one of the same name in a higher directory. It is nil where
-// there is none.
-func (j *judge) hiderOf(f *File) *File {
+// hiderOf returns the file that keeps a drop-in from being read: one of the same name in a higher
+// directory. It is nil where there is none. To Alpine's script that of /run is the highest, and
+// those of distributions have one rank.
+func hiderOf(files map[string]*File, f *File, boots Boot) *File {
 	rank := rank(f.Path)
 	if rank == len(Dirs) {
 		return nil
 	}
-	for _, dir := range Dirs[:rank] {
-		if hider := j.files[path.Join(dir, path.Base(f.Path))]; hider != nil && (!j.boot || !hider.unseen) {
+	dirs := Dirs[:rank]
+	alpine := boots == Alpine || boots == AlpineProcps
+	switch {
+	case alpine && rank < 2:
+		dirs = Dirs[rank+1 : 2]
+	case alpine:
+		dirs = Dirs[:2]
+	}
+	for _, dir := range dirs {
+		hider := files[path.Join(dir, path.Base(f.Path))]
+		if hider != nil && (!alpine || hider.regular) && (boots != Systemd || !hider.unseen) {
 			return hider
 		}
 	}

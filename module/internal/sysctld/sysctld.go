@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package sysctld is the format of sysctl.d(5) and what its two loaders make of it for one key: systemd-sysctl, which
-// runs at boot, and `sysctl --system` of procps. They split lines, spell keys, apply patterns and choose files
-// differently, so each has a file of its own here. It does no I/O: a Tree holds what was read.
+// Package sysctld is the format of sysctl.d(5) and what its loaders make of it for one key:
+// systemd-sysctl, which runs at boot, and `sysctl --system` of procps. They split lines, spell
+// keys, apply patterns and choose files differently, so each has a file of its own here. Hosts
+// without systemd boot with that of procps, or with Alpine's script, and ufw comes after them all.
+// It does no I/O: a Tree holds what was read.
 package sysctld
 
 import (
@@ -14,9 +16,11 @@ import (
 )
 
 // Dirs are the directories of sysctl.d(5), the higher first: a file hides all of the same name in those below.
-var Dirs = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", VendorDir, LibDir}
+var Dirs = []string{etcDir, runDir, "/usr/local/lib/sysctl.d", VendorDir, LibDir}
 
 const (
+	etcDir = "/etc/sysctl.d"
+	runDir = "/run/sysctl.d"
 	// VendorDir is the distribution's.
 	VendorDir = "/usr/lib/sysctl.d"
 	// LibDir is VendorDir again where /lib is a link to usr/lib, as it is on all but old hosts.
@@ -44,10 +48,15 @@ type File struct {
 	// Mask is true for what hides the lower files of its name and says nothing: a link to /dev/null, an empty file, a
 	// directory, a link that leads nowhere.
 	Mask bool
+	// ByUFW: ufw has procps read the file after the boot's settings.
+	ByUFW bool
+	// Then is what sets the key at boot after the kernel's CommandLine, of that file.
+	Then Boot
 
 	boot, reload []line
 	broken       bool // cannot be opened
 	unseen       bool // passed over by systemd-sysctl
+	regular      bool
 }
 
 // line is a line of a file that says something about the key, as one of the loaders reads it.
@@ -84,8 +93,26 @@ func scopeIn(value string) int8 {
 	return refused
 }
 
-// Loaders are what sets a host's loaders apart from the newest, which the zero value stands for.
+// Boot is what sets the key at boot.
+type Boot uint8
+
+// The boots.
+const (
+	// Systemd runs systemd-sysctl.
+	Systemd Boot = iota
+	// Procps runs `sysctl --system`.
+	Procps
+	// Alpine runs Alpine's script with busybox, and AlpineProcps with procps.
+	Alpine
+	AlpineProcps
+	// Unknown is any other boot. It is read as Systemd, without a claim that this is what it does.
+	Unknown
+)
+
+// Loaders are what sets a host's loaders apart from the newest of systemd and procps, which the
+// zero value stands for.
 type Loaders struct {
+	Boot Boot
 	// LibAtBoot: systemd-sysctl reads LibDir, too.
 	LibAtBoot bool
 	// StrayLinksHide: to systemd-sysctl, a link that cannot be followed hides the lower files of its name.
@@ -108,12 +135,25 @@ func LoadersOf(systemd, libproc2 int) Loaders {
 // Read returns a file as both loaders read it for a key, which is written as a path: kernel/yama/ptrace_scope.
 func (l Loaders) Read(file string, content []byte, key string) File {
 	return File{
-		Path:   file,
-		Mask:   len(content) == 0,
-		boot:   parseBoot(content, key),
-		reload: parseReload(content, key, !l.PatternsExcludeNothing),
-		unseen: l.passesOver(file),
+		Path:    file,
+		Mask:    len(content) == 0,
+		boot:    l.parseBoot(content, key),
+		reload:  parseReload(content, key, !l.PatternsExcludeNothing),
+		unseen:  l.passesOver(file),
+		regular: true,
 	}
+}
+
+// parseBoot returns the lines that name the key as the boot reads them.
+func (l Loaders) parseBoot(content []byte, key string) []line {
+	switch l.Boot {
+	case Procps, AlpineProcps:
+		return parseReload(content, key, !l.PatternsExcludeNothing)
+	case Alpine:
+		return parseBusybox(content, key)
+	case Systemd, Unknown:
+	}
+	return parseBoot(content, key)
 }
 
 // Empty returns what can be opened and holds no lines: /dev/null, a directory.
@@ -141,7 +181,7 @@ const mark = "#hardening.yama# "
 // CommentOut returns a file's content with every line commented out that assigns the key and is unwanted, as either loader
 // reads them.
 func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, value string) bool) []byte {
-	boot, reload := parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)
+	boot, reload := l.parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)
 	out := make([]byte, 0, len(content)+max(len(boot), len(reload))*len(mark))
 	done, marked := 0, -1
 	for len(boot)+len(reload) > 0 { // each of them is in order
@@ -158,6 +198,11 @@ func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, 
 		done, marked = next.at, next.at
 	}
 	return append(out, content[done:]...)
+}
+
+// SetsNothingElse tells whether a file sets nothing but the key.
+func (l Loaders) SetsNothingElse(content []byte, key string) bool {
+	return SaysNothing(l.CommentOut(content, key, func(int, string) bool { return true }))
 }
 
 // CommentedOut tells whether CommentOut has changed a file.
@@ -229,7 +274,13 @@ func (t Tree) Without(paths ...string) Tree {
 	for _, path := range paths {
 		gone[path] = true
 	}
-	return slices.DeleteFunc(slices.Clone(t), func(f File) bool { return gone[f.Path] })
+	left := make(Tree, 0, len(t))
+	for i := range t {
+		if !gone[t[i].Path] {
+			left = append(left, t[i])
+		}
+	}
+	return left
 }
 
 // byPath returns the files by their paths.

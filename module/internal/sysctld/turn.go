@@ -4,84 +4,120 @@ package sysctld
 
 // BootInTurn hands over what Boot returns. Where goes says that this setting is taken out of the tree, it hands over what
 // Boot would return then, and so on, until one stays or none is left.
-func (t Tree) BootInTurn(goes func(Setting) bool) {
-	kernel, lines := t.bootLines()
-	lines = append(kernel, lines...)
-	// A name has one setting, the last one said.
-	var settings [][]int
-	at := map[string]int{}
-	for i, l := range lines {
-		s, said := at[l.name]
-		if !said || i < len(kernel) {
-			s = len(settings)
-			settings = append(settings, nil)
-			at[l.name] = s
-		}
-		settings[s] = append(settings[s], i)
-	}
-	named, _ := namesOf(lines)
-	inTurn(lines, settings, named, func(*spelling) bool { return false }, goes)
-}
+func (t Tree) BootInTurn(goes func(Setting) bool) { inTurn(t.bootRuns(), goes) }
 
 // ReloadInTurn is BootInTurn for what Reload returns.
-func (t Tree) ReloadInTurn(goes func(Setting) bool) {
-	lines := t.reloadLines()
-	settings, each := make([][]int, len(lines)), make([]int, len(lines))
-	for i := range lines {
-		each[i] = i
-		settings[i] = each[i : i+1]
-	}
-	named, excluded := namesOf(lines)
-	inTurn(lines, settings, named, excluded, goes)
+func (t Tree) ReloadInTurn(goes func(Setting) bool) { inTurn([]run{t.reloadRun()}, goes) }
+
+// turns are the settings of a run that are still there. A setting is a list of lines, of which the
+// last one counts, whose turn is that of the first before it that say the same.
+type turns struct {
+	run
+	from      int // the turn of the first line
+	queue     *queue
+	settings  [][]int
+	settingOf []int
+	named     map[string]int
+	excluded  func(*spelling) bool
+	waiting   map[string][]int // settings by patterns, until no line names the path
 }
 
-// inTurn hands over the lines that stay in turn. The settings are lists of lines, of each of which the last line counts, whose
-// turn is that of the first before it that say the same.
-func inTurn(lines []said, settings [][]int, named map[string]int, excluded func(*spelling) bool, goes func(Setting) bool) {
-	q := queue{count: len(lines)}
-	settingOf := make([]int, len(lines))
-	waiting := map[string][]int{} // settings by patterns, until no line names the path
-	enter := func(s int) {
-		first := len(settings[s]) - 1
-		if first < 0 {
-			return
+// enter lets all settings of a run wait for their turn.
+func (r run) enter(from int, q *queue) *turns {
+	t := &turns{run: r, from: from, queue: q, settingOf: make([]int, len(r.lines)), waiting: map[string][]int{}}
+	t.named, t.excluded = namesOf(r.lines)
+	if r.merges {
+		t.excluded = func(*spelling) bool { return false }
+	}
+	at := map[string]int{}
+	for i, l := range r.lines {
+		s, said := at[l.name]
+		if !said || !r.merges {
+			s = len(t.settings)
+			t.settings = append(t.settings, nil)
+			at[l.name] = s
 		}
-		last := lines[settings[s][first]]
-		switch {
-		case last.exclude || last.pattern && excluded(last.spelling):
-		case last.pattern && named[last.target] > 0:
-			waiting[last.target] = append(waiting[last.target], s)
-		default:
-			for first > 0 && lines[settings[s][first-1]].saysAs(last) {
-				first--
-			}
-			q.push(settings[s][first], last)
+		t.settings[s] = append(t.settings[s], i)
+		t.settingOf[i] = s
+	}
+	for s := range t.settings {
+		t.enter(s)
+	}
+	return t
+}
+
+// enter lets a setting wait for its turn.
+func (t *turns) enter(s int) {
+	first := len(t.settings[s]) - 1
+	if first < 0 {
+		return
+	}
+	last := t.lines[t.settings[s][first]]
+	switch {
+	case last.exclude || last.pattern && t.excluded(last.spelling):
+	case last.pattern && t.named[last.target] > 0:
+		t.waiting[last.target] = append(t.waiting[last.target], s)
+	default:
+		for first > 0 && t.lines[t.settings[s][first-1]].saysAs(last) {
+			first--
+		}
+		t.queue.push(t.from+t.settings[s][first], last)
+	}
+}
+
+// take hands over the lines of the setting whose turn it is, the last one first, and tells whether
+// all of them go.
+func (t *turns) take(turn int, goes func(Setting) bool) bool {
+	s := t.settingOf[turn]
+	for n := len(t.settings[s]) - 1; n >= 0 && t.settings[s][n] >= turn; n-- {
+		l := t.lines[t.settings[s][n]]
+		if !goes(l.setting()) {
+			return false
+		}
+		t.settings[s] = t.settings[s][:n]
+		if t.named != nil && !l.pattern {
+			t.named[l.name]--
 		}
 	}
-	for s, own := range settings {
-		for _, i := range own {
-			settingOf[i] = s
+	t.enter(s)
+	if name := t.lines[turn].name; t.named[name] == 0 {
+		for _, s := range t.waiting[name] {
+			t.enter(s)
 		}
-		enter(s)
+		delete(t.waiting, name)
+	}
+	return true
+}
+
+// stays returns what programs leave in the kernel that run one after the other, and false where
+// they set nothing.
+func stays(runs []run) (left Setting, ok bool) {
+	inTurn(runs, func(s Setting) bool {
+		left, ok = s, true
+		return false
+	})
+	return left, ok
+}
+
+// inTurn hands over the lines of programs that run one after the other, as they stay in turn.
+func inTurn(runs []run, goes func(Setting) bool) {
+	q := &queue{}
+	for _, r := range runs {
+		q.count += len(r.lines)
+	}
+	all := make([]*turns, 0, len(runs))
+	from := 0
+	for _, r := range runs {
+		all = append(all, r.enter(from, q))
+		from += len(r.lines)
 	}
 	for turn, ok := q.pop(); ok; turn, ok = q.pop() {
-		s := settingOf[turn]
-		for n := len(settings[s]) - 1; n >= 0 && settings[s][n] >= turn; n-- {
-			l := lines[settings[s][n]]
-			if !goes(l.setting()) {
-				return
-			}
-			settings[s] = settings[s][:n]
-			if named != nil && !l.pattern {
-				named[l.name]--
-			}
+		i := len(all) - 1
+		for all[i].from > turn {
+			i--
 		}
-		enter(s)
-		if name := lines[turn].name; named[name] == 0 {
-			for _, s := range waiting[name] {
-				enter(s)
-			}
-			delete(waiting, name)
+		if !all[i].take(turn-all[i].from, goes) {
+			return
 		}
 	}
 }

@@ -52,7 +52,8 @@ func TestInTurn(t *testing.T) {
 			name   string
 			inTurn func(sysctld.Tree, func(sysctld.Setting) bool)
 			stays  func(sysctld.Tree) (sysctld.Setting, bool)
-		}{{"boot", sysctld.Tree.BootInTurn, sysctld.Tree.Boot}, {"reload", sysctld.Tree.ReloadInTurn, sysctld.Tree.Reload}} {
+		}{{"boot", sysctld.Tree.BootInTurn, sysctld.Tree.BootKept}, {"reload", sysctld.Tree.ReloadInTurn,
+			sysctld.Tree.ReloadKept}} {
 			var got, want []sysctld.Setting
 			loader.inTurn(read(contents), func(s sysctld.Setting) bool {
 				got = append(got, s)

@@ -258,6 +258,10 @@ func Temporary(name string) bool {
 	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }
 
+func newTemporary() string {
+	return tempPrefix + strconv.FormatInt(time.Now().UnixNano(), 36) + tempSuffix
+}
+
 // Put makes or replaces a file, atomically and durably. Any error but *TookEffect means that all is as it was; a temporary
 // file that cannot be removed again is named in it.
 func (d *Dir) Put(name string, content []byte, a Attributes) error {
@@ -276,7 +280,7 @@ func (d *Dir) Put(name string, content []byte, a Attributes) error {
 func (d *Dir) write(content []byte, a Attributes) (name string, err error) {
 	fd := -1
 	for err = unix.EEXIST; errors.Is(err, unix.EEXIST); {
-		name = tempPrefix + strconv.FormatInt(time.Now().UnixNano(), 36) + tempSuffix
+		name = newTemporary()
 		fd, err = again(func() (int, error) {
 			return unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 		})
@@ -381,6 +385,19 @@ func (d *Dir) unlink(name string) error {
 func (d *Dir) Link(target, name string) error {
 	_, err := again(func() (int, error) { return 0, unix.Symlinkat(target, d.fd, name) })
 	if err != nil {
+		return d.failed("link", name, err)
+	}
+	return d.settle()
+}
+
+// Relink gives a symbolic link another target, atomically and durably.
+func (d *Dir) Relink(target, name string) error {
+	temporary := newTemporary()
+	if _, err := again(func() (int, error) { return 0, unix.Symlinkat(target, d.fd, temporary) }); err != nil {
+		return d.failed("link", name, err)
+	}
+	if _, err := again(func() (int, error) { return 0, unix.Renameat(d.fd, temporary, d.fd, name) }); err != nil {
+		_ = d.unlink(temporary)
 		return d.failed("link", name, err)
 	}
 	return d.settle()
