@@ -245,7 +245,8 @@ func TestManyPackagesAreListed(t *testing.T) {
 		chain.WriteString(installed(fmt.Sprintf("package-%d", i), "1", depends))
 		star.WriteString(installed(fmt.Sprintf("package-%d", i), "1", "gdb, strace, "+depends))
 	}
-	gdb := installed("gdb", strings.Repeat("1", 1<<20), "libc6") + installed("strace", "1", "libc6")
+	gdb := installed("gdb", strings.Repeat("1", 1<<20), "libc6") + installed("strace", "1", "libc6") +
+		installed("dpkg", "1", "libc6") // the base package, without which it is nobody's database
 	for name, c := range map[string]struct{ packages, why string }{
 		"chain": {chain.String(), "required by package-0 (required by package-1 (required by package-2))"},
 		"star":  {star.String(), "required by package-0 (required by package-1 (required by package-2"},

@@ -358,7 +358,7 @@ func (w *watcher) answer(n notification) (again bool, err error) {
 	}
 	if err := w.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&r)); errors.Is(err, unix.ENOENT) {
 		if v.errno != 0 {
-			return false, errors.New("a signal came before a call could fail")
+			return false, errors.New(interrupted)
 		}
 		w.repeated[n.pid] = n
 	} else if err != nil {
@@ -366,6 +366,10 @@ func (w *watcher) answer(n notification) (again bool, err error) {
 	}
 	return true, nil
 }
+
+// interrupted is the problem of a run in which a signal of the Go runtime came before a call could
+// fail. Then the call came again, and did not fail.
+const interrupted = "a signal came before a call could fail"
 
 // classify returns a call, and whether the program made it on its tree.
 func (w *watcher) classify(n notification) (s seen, onTree bool, err error) {
