@@ -102,7 +102,7 @@ bench: ## compare tasks with the alternatives (docs/speed.md), and the program w
 	@scripts/bench-steady
 	@scripts/bench-info
 	@scripts/debian bench
-	@scripts/fleet bench
+	@scripts/managers bench
 
 .PHONY: matrix
 matrix: dist ## test every way to call the modules with every ansible-core of tests/matrix/versions

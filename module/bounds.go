@@ -92,8 +92,8 @@ func settingsOf(tree sysctld.Tree, o ptrace.Observed) (settings []Setting, more 
 			loader = "reload"
 		}
 		settings = append(settings, Setting{
-			File: p.Path, Line: p.Line, Value: value, Standing: p.Standing, By: orNull(p.By), Loader: loader,
-			Origin: o.OriginOf(p.Path), Package: orNull(ptrace.Shown(o.Packaged[p.Path], wordShown)),
+			File: p.Path, Line: p.Line, Value: value, Standing: p.Standing, By: nullIfEmpty(p.By), Loader: loader,
+			Origin: o.OriginOf(p.Path), Package: nullIfEmpty(ptrace.Shown(o.Packaged[p.Path], wordShown)),
 		})
 	}
 	return settings, more

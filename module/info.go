@@ -41,7 +41,7 @@ type Situation struct {
 	Debuggers         []Debugger    `json:"debuggers"`
 	Breaks            []Broken      `json:"breaks"`
 	Denials           []Denial      `json:"denials"`
-	Auditors          []Verdict     `json:"auditors"`
+	Auditors          []AuditResult     `json:"auditors"`
 	Container         *string       `json:"container"`
 	SELinuxDenyPtrace *bool         `json:"selinux_deny_ptrace"`
 
@@ -71,8 +71,8 @@ type (
 		Target string `json:"target"`
 		Times  int    `json:"times"`
 	}
-	// Verdict is an auditor's.
-	Verdict struct {
+	// AuditResult is an auditor's.
+	AuditResult struct {
 		Name   string  `json:"name"`
 		Passes bool    `json:"passes"`
 		Wants  *string `json:"wants"`
@@ -140,9 +140,9 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
 		Persistent:        persistentOf(o.Tree),
 		Settings:          settings,
-		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: orNull(o.Enabler.Sealed), Enabler: orNull(o.Enabler.Installed)},
-		Auditors:          []Verdict{},
-		Container:         orNull(o.Container),
+		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: nullIfEmpty(o.Enabler.ReadOnly), Enabler: nullIfEmpty(o.Enabler.Installed)},
+		Auditors:          []AuditResult{},
+		Container:         nullIfEmpty(o.Container),
 		SELinuxDenyPtrace: e.SELinuxDenyPtrace,
 		more:              more,
 		unknown:           o.Boot.Unknown != "",
@@ -152,12 +152,12 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 	}
 	s.Debuggers, s.moreDebuggers = debuggersOf(o)
 	for i := range s.Settings {
-		s.Settings[i].Package = orNull(ptrace.Shown(e.Owners[s.Settings[i].File], wordShown))
+		s.Settings[i].Package = nullIfEmpty(ptrace.Shown(e.Owners[s.Settings[i].File], wordShown))
 	}
 	attaching := make([]string, 0, len(s.Debuggers))
 	for i := range s.Debuggers {
 		if s.Debuggers[i].Why == nil {
-			s.Debuggers[i].Why = orNull(e.Why(o.Debuggers[i]))
+			s.Debuggers[i].Why = nullIfEmpty(e.Why(o.Debuggers[i]))
 		}
 		attaching = append(attaching, s.Debuggers[i].Name)
 	}
@@ -175,7 +175,7 @@ func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Audi
 	places := o.Tree.Places()
 	for _, a := range auditors {
 		wants := ptrace.Auditor(a).Wants(o, places)
-		s.Auditors = append(s.Auditors, Verdict{Name: a.Name, Passes: wants == "", Wants: orNull(wants)})
+		s.Auditors = append(s.Auditors, AuditResult{Name: a.Name, Passes: wants == "", Wants: nullIfEmpty(wants)})
 	}
 	return s
 }

@@ -62,7 +62,7 @@ func logObserved(log hclog.Logger, o ptrace.Observed, err error, took time.Durat
 		debuggers = append(debuggers, d.Name)
 	}
 	_, boot := settingOf(o.Tree.Boot())
-	log.Debug("observe", "runtime", inWords(o.Runtime), "boot_source", inWords(boot), "manager", o.Enabler.Manager,
+	log.Debug("observe", "runtime", valueOrNone(o.Runtime), "boot_source", valueOrNone(boot), "manager", o.Enabler.Manager,
 		"enabler", o.Enabler.Installed, "debuggers", debuggers, "took", took)
 }
 
@@ -98,9 +98,9 @@ func (r *Report) conclude(log hclog.Logger, lines *logs.Lines) {
 		fields = append(fields, "state", r.State)
 	}
 	if r.Findings != nil {
-		fields = append(fields, "scope", inWords(r.Decision.Scope), "because", r.Decision.Because,
-			"runtime_before", inWords(r.Runtime.Before), "runtime_after", inWords(r.Runtime.After),
-			"boot_before", inWords(r.Persistent.Before.Boot), "boot_after", inWords(r.Persistent.After.Boot), "verified", inWords(r.Verified))
+		fields = append(fields, "scope", valueOrNone(r.Decision.Scope), "because", r.Decision.Because,
+			"runtime_before", valueOrNone(r.Runtime.Before), "runtime_after", valueOrNone(r.Runtime.After),
+			"boot_before", valueOrNone(r.Persistent.Before.Boot), "boot_after", valueOrNone(r.Persistent.After.Boot), "verified", valueOrNone(r.Verified))
 	}
 	if len(r.Warnings) > 0 {
 		fields = append(fields, "warnings", r.Warnings)
@@ -130,7 +130,7 @@ func logEnd(log hclog.Logger, failed, accepted bool, msg string, fields []any) {
 }
 
 // inWords returns what a pointer leads to.
-func inWords[T any](value *T) any {
+func valueOrNone[T any](value *T) any {
 	if value == nil {
 		return "none"
 	}

@@ -127,7 +127,7 @@ type speaking struct {
 
 func (s *speaking) Observe(ctx context.Context) (ptrace.Observed, error) {
 	o, err := s.fedora.Observe(ctx)
-	o.Enabler.Manager, o.Enabler.Sealed = s.text, s.text
+	o.Enabler.Manager, o.Enabler.ReadOnly = s.text, s.text
 	return o, err
 }
 

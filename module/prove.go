@@ -32,7 +32,7 @@ func prove(ctx context.Context, m machine, runtime *ptrace.Scope) (proof Proof, 
 	if runtime != nil {
 		scope = int(*runtime)
 	}
-	loose, strict := matrix.Judge(scope, facts)
+	loose, strict := matrix.Expect(scope, facts)
 	if loose != "" {
 		err = errors.New("verify by an attempt: " + loose +
 			": check that nothing else sets " + ptrace.Key + ", and run the task again")

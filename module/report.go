@@ -217,7 +217,7 @@ func (r *Report) findings() {
 	r.Runtime = Runtime{Before: first.Runtime, After: last.Runtime}
 	r.Persistent = Persistents{Before: persistentOf(first.Tree), After: persistentOf(last.Tree)}
 	r.Packages = Packages{
-		Manager: first.Enabler.Manager, ReadOnly: orNull(first.Enabler.Sealed), Enabler: orNull(last.Enabler.Installed),
+		Manager: first.Enabler.Manager, ReadOnly: nullIfEmpty(first.Enabler.ReadOnly), Enabler: nullIfEmpty(last.Enabler.Installed),
 		Installed: []string{}, Removed: []string{},
 	}
 	r.Debuggers, r.moreDebuggers = debuggersOf(first)
@@ -315,7 +315,7 @@ func debuggersOf(o ptrace.Observed) (debuggers []Debugger, more int) {
 			source = "path"
 		}
 		counts := !d.Excused
-		shown := Debugger{Name: d.Name, Version: orNull(d.Version), Source: source, Counts: &counts, Why: orNull(d.Why)}
+		shown := Debugger{Name: d.Name, Version: nullIfEmpty(d.Version), Source: source, Counts: &counts, Why: nullIfEmpty(d.Why)}
 		if source == "package" && o.Incidental != nil && !d.ExcuseKnown {
 			shown.Counts = nil // unknown
 		}
@@ -324,7 +324,7 @@ func debuggersOf(o ptrace.Observed) (debuggers []Debugger, more int) {
 	return debuggers, len(o.Debuggers) - len(listed)
 }
 
-func orNull(s string) *string {
+func nullIfEmpty(s string) *string {
 	if s == "" {
 		return nil
 	}

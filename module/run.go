@@ -106,7 +106,7 @@ func run(ctx context.Context, args []string, w world, stdout io.Writer) (code in
 	return
 }
 
-// checked returns the arguments as the module's contract has them, and the catalogue.
+// checked returns the arguments as the module's contract has them, and the catalog.
 func checked(module schema.Module, request ansible.Request) (ansible.Values, schema.Catalog, error) {
 	values, err := ansible.Check(request.Module, module.Options, request.Arguments)
 	if err != nil {

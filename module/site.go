@@ -14,7 +14,7 @@ import (
 // readYAML reads a file of YAML. The everyday program has no parser: the action plugin reads the file on the controller.
 var readYAML func(file string) (any, error)
 
-// siteCatalog returns the site's own catalogue, empty where there is none.
+// siteCatalog returns the site's own catalog, empty where there is none.
 func siteCatalog(values ansible.Values, request ansible.Request) (schema.Site, error) {
 	file, _ := values["catalog"].(string)
 	if file == "" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package schema holds the contract of the modules: their options in Ansible's terms, and the catalogue of distributions and
+// Package schema holds the contract of the modules: their options in Ansible's terms, and the catalog of distributions and
 // debuggers. Both are written in YAML, and `make generate` makes tables.go from it: the program needs neither the texts for
 // people nor a parser, and it has no time to lose before the package database is asked.
 package schema
@@ -96,7 +96,7 @@ type Auditor struct {
 	Explicit bool   `yaml:"explicit"`
 }
 
-// Known returns the catalogue.
+// Known returns the catalog.
 func Known() Catalog { return catalog }
 
 // Complete fills in what an entry leaves out, and refuses what cannot be meant.

@@ -51,6 +51,6 @@ func TestWith(t *testing.T) {
 		t.Errorf("packages %q, programs %q", packages, programs)
 	}
 	if len(c.Debuggers) != 2 {
-		t.Error("the catalogue itself was changed")
+		t.Error("the catalog itself was changed")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Site is what a site adds to the catalogue: distributions and debuggers of its own.
+// Site is what a site adds to the catalog: distributions and debuggers of its own.
 type Site struct {
 	Distributions []Distribution
 	Debuggers     []Debugger
@@ -20,7 +20,7 @@ type Site struct {
 	IncidentalRequirers []string
 }
 
-// ReadSite reads a site's catalogue from what a file of YAML or JSON holds, and says everything that is wrong with it. The
+// ReadSite reads a site's catalog from what a file of YAML or JSON holds, and says everything that is wrong with it. The
 // managers are those that there are.
 func ReadSite(value any, managers []string) (Site, error) {
 	var s Site
@@ -182,7 +182,7 @@ func IsPackageName(name string) bool {
 	return name != ""
 }
 
-// Add returns the catalogue with a site's. Its distributions come first, and its debuggers replace those of their names.
+// Add returns the catalog with a site's. Its distributions come first, and its debuggers replace those of their names.
 func (c Catalog) Add(s Site) Catalog {
 	c.Distributions = slices.Concat(s.Distributions, c.Distributions)
 	c.Tracers = slices.Concat(c.Tracers, s.Tracers)

@@ -46,7 +46,7 @@ tracers: [sandbox, 'sandbox-*']
 		t.Errorf("incidental requirers %v", got)
 	}
 	if again := Known(); !reflect.DeepEqual(known, again) {
-		t.Error("the catalogue itself was changed")
+		t.Error("the catalog itself was changed")
 	}
 	for text, want := range map[string]string{
 		"":                                     "the file: this is empty, and should be a mapping of distributions, debuggers, incidental_requirers, tracers",
@@ -115,7 +115,7 @@ func contains(names []string, name string) bool {
 	return false
 }
 
-// FuzzReadSite: whatever the file says, there is a catalogue or an error.
+// FuzzReadSite: whatever the file says, there is a catalog or an error.
 func FuzzReadSite(f *testing.F) {
 	f.Add(`{"distributions":[{"name":"A","ids":["a"],"below":1e3}],"debuggers":[{"name":null}],"tracers":{}}`)
 	f.Fuzz(func(_ *testing.T, text string) {

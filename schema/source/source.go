@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package source reads the contract and the catalogue as they are written, for whoever makes something from them.
+// Package source reads the contract and the catalog as they are written, for whoever makes something from them.
 package source
 
 import (
@@ -55,7 +55,7 @@ func (o *orderedOptions) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// Catalog reads a catalogue.
+// Catalog reads a catalog.
 func Catalog(r io.Reader) (schema.Catalog, error) {
 	var c schema.Catalog
 	decoder := yaml.NewDecoder(r)

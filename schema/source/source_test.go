@@ -14,7 +14,7 @@ import (
 	"hardening.yama/schema"
 )
 
-// TestCatalog: a catalogue that says something else than it should is refused, and the message says what.
+// TestCatalog: a catalog that says something else than it should is refused, and the message says what.
 func TestCatalog(t *testing.T) {
 	for text, want := range map[string]string{
 		"debuggers: [{packages: [gdb]}]":        "a debugger has no name",
@@ -68,7 +68,7 @@ func TestTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := schema.Known(); !reflect.DeepEqual(got, want) {
-		t.Errorf("catalogue %+v, want %+v", got, want)
+		t.Errorf("catalog %+v, want %+v", got, want)
 	}
 }
 

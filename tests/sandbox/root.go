@@ -35,17 +35,17 @@ func packagesIn(list string) string {
 	return strings.Join(names, ",")
 }
 
-// cacheDir returns the directory of the roots, which scripts/fleet uses, too.
+// cacheDir returns the directory of the roots, which scripts/managers uses, too.
 func cacheDir() (string, error) {
-	if dir := os.Getenv("FLEET_CACHE"); dir != "" {
+	if dir := os.Getenv("MANAGERS_CACHE"); dir != "" {
 		return dir, nil
 	}
 	dir, err := os.UserCacheDir()
-	return filepath.Join(dir, "hardening.yama", "fleet"), err
+	return filepath.Join(dir, "hardening.yama", "managers"), err
 }
 
 // Root returns the directory of the Debian root. It makes the root if it is missing, under the lock
-// of scripts/fleet.
+// of scripts/managers.
 func Root() (string, error) {
 	cache, err := cacheDir()
 	if err != nil {

@@ -30,7 +30,7 @@ type Request struct {
 	Invocation bool
 	// CacheAs is the checksum under which the program is to stay on the host for the next task, empty where it is not.
 	CacheAs string
-	// Catalog is the site's catalogue, where the action plugin has read it.
+	// Catalog is the site's catalog, where the action plugin has read it.
 	Catalog any
 	Log     Log
 }

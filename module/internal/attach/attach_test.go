@@ -82,7 +82,7 @@ func TestTry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if loose, strict := matrix.Judge(scopeHere(t), Facts{Seccomp: Seccomp()}); loose+strict != "" {
+	if loose, strict := matrix.Expect(scopeHere(t), Facts{Seccomp: Seccomp()}); loose+strict != "" {
 		t.Errorf("as user %d: %s%s", os.Getuid(), loose, strict)
 	}
 	if os.Getuid() != 0 {
@@ -507,7 +507,7 @@ func TestJudge(t *testing.T) {
 				"something else than Yama denies it, such as another security module",
 		},
 	} {
-		if loose, strict := c.matrix.Judge(c.scope, c.facts); loose != c.loose || strict != c.strict {
+		if loose, strict := c.matrix.Expect(c.scope, c.facts); loose != c.loose || strict != c.strict {
 			t.Errorf("%s\n got: %s|%s\nwant: %s|%s", c.name, loose, strict, c.loose, c.strict)
 		}
 	}

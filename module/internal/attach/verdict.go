@@ -55,9 +55,9 @@ type Facts struct {
 	DenyPtrace bool
 }
 
-// Judge holds a matrix against a scope, -1 without Yama. Loose says what was allowed that should not be, and strict what
+// Expect holds a matrix against a scope, -1 without Yama. Loose says what was allowed that should not be, and strict what
 // was denied that should be allowed, with the likely cause. Both are empty where all is as it should be.
-func (m Matrix) Judge(scope int, f Facts) (loose, strict string) {
+func (m Matrix) Expect(scope int, f Facts) (loose, strict string) {
 	want := expected[max(scope, 0)].Ways()
 	var allowed, denied []string
 	for i, way := range m.Ways() {

@@ -208,7 +208,7 @@ func (d *Driver) UserInstalled(ctx context.Context, name string) (bool, error) {
 		if removal.Unknown {
 			return false, errors.New("it is not recorded")
 		}
-		return removal.Asked, nil
+		return removal.UserInstalled, nil
 	}
 	ctx, cancel := withPatience(ctx, AskPatience)
 	defer cancel()
@@ -246,7 +246,7 @@ func (d *Driver) Removal(ctx context.Context, name string) ptrace.Removal {
 		removal, err = d.manager.Removal(ctx, name)
 		return err
 	})
-	answer := ptrace.Removal{Asked: removal.UserInstalled, Unknown: removal.Unknown}
+	answer := ptrace.Removal{UserInstalled: removal.UserInstalled, Unknown: removal.Unknown}
 	switch cause := d.unchangeable(); {
 	case cause != "" && removal.Unknown && err != nil:
 		answer.Cause = err.Error() + "; " + cause

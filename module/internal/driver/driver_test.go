@@ -174,9 +174,9 @@ func TestRemoval(t *testing.T) {
 		f    fake
 		want ptrace.Removal
 	}{
-		"with others": {fake{removal: user}, ptrace.Removal{Asked: true, With: []string{"other"}}},
-		"read-only":   {fake{removal: user, description: port.Description{ReadOnly: "an image"}}, ptrace.Removal{Asked: true, Cause: "an image"}},
-		"no answer":   {fake{removal: user, err: errBroken}, ptrace.Removal{Asked: true, Cause: "it is broken"}},
+		"with others": {fake{removal: user}, ptrace.Removal{UserInstalled: true, With: []string{"other"}}},
+		"read-only":   {fake{removal: user, description: port.Description{ReadOnly: "an image"}}, ptrace.Removal{UserInstalled: true, Cause: "an image"}},
+		"no answer":   {fake{removal: user, err: errBroken}, ptrace.Removal{UserInstalled: true, Cause: "it is broken"}},
 		"no record":   {fake{removal: port.Removal{Unknown: true}}, ptrace.Removal{Unknown: true}},
 	} {
 		if got := New(&c.f, Config{}).Removal(t.Context(), "enabler"); fmt.Sprint(got) != fmt.Sprint(c.want) {

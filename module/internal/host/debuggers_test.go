@@ -156,7 +156,7 @@ func (r removals) UserInstalled(_ context.Context, name string) (bool, error) {
 	if r.answers[name].Unknown {
 		return false, errors.New("dnf is busy")
 	}
-	return r.answers[name].Asked, nil
+	return r.answers[name].UserInstalled, nil
 }
 
 // TestExcuse: a debugger that only the installer's package requires does not count. The names are
@@ -165,7 +165,7 @@ func TestExcuse(t *testing.T) {
 	const gdb, headless, installer = "gdb-17.1-1.fc45.x86_64", "gdb-headless-17.1-1.fc45.x86_64",
 		"anaconda-install-env-deps-45.9-1.fc45.noarch"
 	only := func(names ...string) ptrace.Removal { return ptrace.Removal{With: names} }
-	user := func(r ptrace.Removal) ptrace.Removal { r.Asked = true; return r }
+	user := func(r ptrace.Removal) ptrace.Removal { r.UserInstalled = true; return r }
 	for _, c := range []struct {
 		name    string
 		answers map[string]ptrace.Removal

@@ -337,7 +337,7 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 		return o, err
 	}
 	o.Enabler = ptrace.Enabler{
-		Manager: h.manager.Name(), Sealed: h.manager.ReadOnly(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
+		Manager: h.manager.Name(), ReadOnly: h.manager.ReadOnly(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
 	}
 	asking = false
 	installed, err := found()

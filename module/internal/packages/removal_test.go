@@ -33,15 +33,15 @@ func TestRemoval(t *testing.T) {
 	}{
 		"no manager, as RHEL 7 for us": {Manager{Name: ptrace.None}, ptrace.Removal{Cause: "no package manager of this host can be used"}},
 		"an image without a manager":   {Manager{Name: "bootc", readOnly: seal}, ptrace.Removal{Cause: seal}},
-		"asked for":                    {Manager{userInstalled: by(true, nil), removal: removal(nil, nil)}, ptrace.Removal{Asked: true}},
+		"asked for":                    {Manager{userInstalled: by(true, nil), removal: removal(nil, nil)}, ptrace.Removal{UserInstalled: true}},
 		"asked for, and required": {
-			Manager{userInstalled: by(true, nil), removal: removal([]string{"requirer"}, nil)}, ptrace.Removal{Asked: true, With: []string{"requirer"}},
+			Manager{userInstalled: by(true, nil), removal: removal([]string{"requirer"}, nil)}, ptrace.Removal{UserInstalled: true, With: []string{"requirer"}},
 		},
 		"asked for, and no answer": {
 			Manager{Name: "dnf5", userInstalled: by(true, nil), removal: removal(nil, broken)},
-			ptrace.Removal{Asked: true, Cause: "dnf5 remove enabler: it is broken"},
+			ptrace.Removal{UserInstalled: true, Cause: "dnf5 remove enabler: it is broken"},
 		},
-		"asked for, and sealed":              {Manager{readOnly: seal, userInstalled: by(true, nil)}, ptrace.Removal{Asked: true, Cause: seal}},
+		"asked for, and sealed":              {Manager{readOnly: seal, userInstalled: by(true, nil)}, ptrace.Removal{UserInstalled: true, Cause: seal}},
 		"its record is unreadable":           {Manager{userInstalled: by(false, broken)}, ptrace.Removal{Unknown: true, Cause: "cannot find out why enabler is installed: it is broken"}},
 		"nor where it is sealed":             {Manager{readOnly: seal, userInstalled: by(false, broken)}, ptrace.Removal{Unknown: true, Cause: "cannot find out why enabler is installed: it is broken; " + seal}},
 		"a manager without a record, as apk": {Manager{removal: removal(nil, nil)}, ptrace.Removal{}},
@@ -49,7 +49,7 @@ func TestRemoval(t *testing.T) {
 		if c.m.userInstalled != nil || c.m.removal != nil {
 			c.m.program = "/usr/bin/manager"
 		}
-		if got := driver.New(&c.m, driver.Config{}).Removal(t.Context(), "enabler"); got.Asked != c.want.Asked || got.Unknown != c.want.Unknown || got.Cause != c.want.Cause ||
+		if got := driver.New(&c.m, driver.Config{}).Removal(t.Context(), "enabler"); got.UserInstalled != c.want.UserInstalled || got.Unknown != c.want.Unknown || got.Cause != c.want.Cause ||
 			len(got.With) != len(c.want.With) {
 			t.Errorf("%s:\n got %+v\nwant %+v", name, got, c.want)
 		}

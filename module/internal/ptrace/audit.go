@@ -45,7 +45,7 @@ const wantsListed = 10
 // Wants returns what an auditor would still want of the host, of which the places are known; "" where it is satisfied.
 func (a Auditor) Wants(o Observed, places []sysctld.Place) string {
 	accepted := func(n int) bool { return slices.Contains(a.Accepts, n) }
-	values := either(len(a.Accepts) == 1, Scope(a.Accepts[0]).String(), Scope(a.Accepts[0]).String()+" or more")
+	values := textIf(len(a.Accepts) == 1, Scope(a.Accepts[0]).String(), Scope(a.Accepts[0]).String()+" or more")
 	var wants []string
 	if o.Runtime == nil || !accepted(int(*o.Runtime)) {
 		wants = append(wants, values+" in the running kernel")

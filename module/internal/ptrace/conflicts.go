@@ -36,7 +36,7 @@ const (
 
 // settle plans what becomes of the settings of others that get in the way of the plan's own. It goes on as long as it finds
 // one that it can do something about, since behind one that wins there may be another.
-func (p *Plan) settle(t target, d Desired, o Observed) error {
+func (p *Plan) settle(t aim, d Desired, o Observed) error {
 	if d.State == StateAuto {
 		return nil // an administrator's setting has decided already, or does not matter
 	}
@@ -63,7 +63,7 @@ func (p *Plan) settle(t target, d Desired, o Observed) error {
 // conflicts returns the places of others that get in the way once the plan so far is done. With inTurn these are also the
 // ones that would win in turn once those that win before them are commented out: one round for all of them. Those that were
 // seen in an earlier round are left out.
-func (p *Plan) conflicts(t target, d Desired, o Observed, inTurn bool, seen map[string]bool) []conflict {
+func (p *Plan) conflicts(t aim, d Desired, o Observed, inTurn bool, seen map[string]bool) []conflict {
 	winners := func(hand func(func(sysctld.Setting) bool)) map[string]bool {
 		found := map[string]bool{}
 		hand(func(s sysctld.Setting) bool {
@@ -97,8 +97,8 @@ func (p *Plan) conflicts(t target, d Desired, o Observed, inTurn bool, seen map[
 		switch {
 		case boots[source+place.Value]:
 			place.Standing = sysctld.Effective // in its turn
-			how = either(place.UFW, "which ufw applies each time it starts, after the boot's own settings",
-				either(o.Boot.Unknown != "", "which may take effect at the next boot",
+			how = textIf(place.UFW, "which ufw applies each time it starts, after the boot's own settings",
+				textIf(o.Boot.Unknown != "", "which may take effect at the next boot",
 					"which takes effect at the next boot"))
 		case reloads[source+place.Value]:
 			place.Standing = sysctld.Effective
@@ -220,7 +220,7 @@ func (e *edits) comment(other OtherFile, found [][]conflict) []sysctld.File {
 }
 
 // outrank adds masks for files of distributions that would win over ours and set nothing else.
-func (t *target) outrank(d Desired, o Observed) {
+func (t *aim) outrank(d Desired, o Observed) {
 	if t.dropIn == nil || d.Conflicts != ConflictsResolve {
 		return
 	}

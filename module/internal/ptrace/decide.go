@@ -16,7 +16,7 @@ import (
 // the question instead: observe the answer and decide again. An error means that the state cannot be had on this host;
 // its text says why and what to do.
 func Decide(d Desired, o Observed) (Plan, Question, error) {
-	aim := map[State]func(Desired, Observed) (target, Question, error){
+	aimFor := map[State]func(Desired, Observed) (aim, Question, error){
 		StateAuto:       aimAuto,
 		StateRestricted: aimRestricted,
 		StatePermissive: aimPermissive,
@@ -28,7 +28,7 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 	if noYama {
 		d.Persistent = false // nothing will be done, so nothing needs to be asked
 	}
-	t, question, err := aim(d, o)
+	t, question, err := aimFor(d, o)
 	if err != nil || question != NoQuestion {
 		return Plan{}, question, err
 	}
@@ -56,9 +56,9 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 }
 
 // aimRestricted is explicit and immune: a plain line in a file that wins, and an enabler that is gone or masked.
-func aimRestricted(d Desired, o Observed) (target, Question, error) {
+func aimRestricted(d Desired, o Observed) (aim, Question, error) {
 	scope := d.RestrictedScope
-	t := target{
+	t := aim{
 		decision:       Decision{scope, "state=restricted, restricted_scope=" + scope.String()},
 		fileBecause:    "state=restricted writes its own line, in a file that overrides all others at boot",
 		packageBecause: "its drop-in sets 0",
@@ -85,7 +85,7 @@ func aimRestricted(d Desired, o Observed) (target, Question, error) {
 // goes with that file.
 func (o Observed) stricter(scope Scope) (sysctld.Setting, *Scope) {
 	trees := []sysctld.Tree{o.withoutOurs(), o.Tree}
-	if o.noted(StateRestricted, strictNote) {
+	if o.hasNote(StateRestricted, strictNote) {
 		trees = trees[:1]
 	}
 	for _, tree := range trees {
@@ -98,8 +98,8 @@ func (o Observed) stricter(scope Scope) (sysctld.Setting, *Scope) {
 }
 
 // aimPermissive aims at 0 the distribution's own way, or with a drop-in if there is none.
-func aimPermissive(d Desired, o Observed) (target, Question, error) {
-	t := target{
+func aimPermissive(d Desired, o Observed) (aim, Question, error) {
+	t := aim{
 		decision:       Decision{Classic, "state=permissive"},
 		fileBecause:    "state=permissive leaves the value to the distribution's own drop-in",
 		packageBecause: "the distribution sets 0 with this package",
@@ -109,19 +109,19 @@ func aimPermissive(d Desired, o Observed) (target, Question, error) {
 }
 
 // aimAuto is the Change's policy, under an administrator's own setting.
-func aimAuto(d Desired, o Observed) (target, Question, error) {
+func aimAuto(d Desired, o Observed) (aim, Question, error) {
 	base := o.withoutOurs()
 	if t, ok := respectLocal(base, d, o); ok {
 		return t, NoQuestion, nil
 	}
-	t := target{fileBecause: "state=auto leaves the value to the distribution's own files"}
+	t := aim{fileBecause: "state=auto leaves the value to the distribution's own files"}
 	scope := d.RestrictedScope
 	if o.Enabler.managed() {
 		t.floor = &scope
 		t.fileBecause = "state=auto sets a value that the enabler's drop-in overrides, so that an installed debugger works at once"
 		base = base.With(lineFile(Floor, scope))
 	}
-	if e := o.Enabler; e.Installed != "" && o.noted(StateAuto, installedNote(e.Installed)) {
+	if e := o.Enabler; e.Installed != "" && o.hasNote(StateAuto, installedNote(e.Installed)) {
 		t.notes = append(t.notes, installedNote(e.Installed))
 	}
 	if o.Questionable() {
@@ -141,7 +141,7 @@ func aimAuto(d Desired, o Observed) (target, Question, error) {
 		} else {
 			t.decision.Because = none + ", but the user may have installed " + o.Enabler.Installed
 			t.warnings = []string{fmt.Sprintf("%s stays installed: %s does not record whether the user installed it%s",
-				o.Enabler.Installed, o.Enabler.Manager, after(": ", o.Enabler.Removal.Cause))}
+				o.Enabler.Installed, o.Enabler.Manager, prefixed(": ", o.Enabler.Removal.Cause))}
 			d.Runtime = false // nor is anything loosened for that
 		}
 		question, err := t.permit(d, o, base)
@@ -181,17 +181,17 @@ func (o Observed) wish() (wished, known bool) {
 	case e.Installed == "" || o.maskedBy(StateAuto):
 		return false, true
 	case r == nil:
-		return o.noted(StateAuto, askedNote(e.Installed)), true
+		return o.hasNote(StateAuto, askedNote(e.Installed)), true
 	case r.Unknown:
 		acts := o.vendorSets0() && !slices.ContainsFunc(e.DropIns, o.masked)
-		return acts && !o.noted(StateAuto, installedNote(e.Installed)), false
+		return acts && !o.hasNote(StateAuto, installedNote(e.Installed)), false
 	default:
-		return r.Asked, true
+		return r.UserInstalled, true
 	}
 }
 
-// after returns a text with what stands before it, and nothing where there is no text.
-func after(before, text string) string { return either(text == "", "", before+text) }
+// prefixed returns a text with a prefix, "" for an empty text.
+func prefixed(before, text string) string { return textIf(text == "", "", before+text) }
 
 // noDebugger says that no debugger counts, and names those that are installed all the same.
 func (o Observed) noDebugger() string {
@@ -206,21 +206,21 @@ func versions(debuggers []Debugger, excused bool) string {
 	var names []string
 	for _, d := range debuggers {
 		if d.Excused == excused {
-			names = append(names, strings.TrimSpace(either(d.Path == "", d.Name+" "+d.Version, d.Path)))
+			names = append(names, strings.TrimSpace(textIf(d.Path == "", d.Name+" "+d.Version, d.Path)))
 		}
 	}
 	return strings.Join(names, ", ")
 }
 
-// respectLocal returns the target where an administrator's own setting or mask decides what the next boot sets.
-func respectLocal(base sysctld.Tree, d Desired, o Observed) (target, bool) {
+// respectLocal returns the aim where an administrator's own setting or mask decides what the next boot sets.
+func respectLocal(base sysctld.Tree, d Desired, o Observed) (aim, bool) {
 	const left = "state=auto respects the administrator's setting"
 	if boot, ok := base.Boot(); ok && o.local(boot.Path) {
 		scope := scopeOf(boot, ok)
 		if scope == nil {
-			return target{}, false // the kernel refuses it, so it sets nothing
+			return aim{}, false // the kernel refuses it, so it sets nothing
 		}
-		t := target{
+		t := aim{
 			decision:    Decision{*scope, fmt.Sprintf("%s sets %d, which is the administrator's setting", boot.Source(), *scope)},
 			respect:     true,
 			fileBecause: left,
@@ -232,7 +232,7 @@ func respectLocal(base sysctld.Tree, d Desired, o Observed) (target, bool) {
 	for _, name := range o.Enabler.DropIns {
 		if o.masked(name) && !slices.Contains(ours, name) {
 			scope := d.RestrictedScope
-			t := target{
+			t := aim{
 				decision:    Decision{scope, fmt.Sprintf("the administrator has masked %s", name)},
 				floor:       &scope,
 				fileBecause: "the distribution's file is masked by the administrator, so this file sets the value",
@@ -241,11 +241,11 @@ func respectLocal(base sysctld.Tree, d Desired, o Observed) (target, bool) {
 			return t, true
 		}
 	}
-	return target{}, false
+	return aim{}, false
 }
 
 // permit aims at 0 on top of a base tree: as it is, with the enabler, or with a drop-in.
-func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, error) {
+func (t *aim) permit(d Desired, o Observed, base sysctld.Tree) (Question, error) {
 	t.setRuntime(Classic, d, o)
 	if !d.Persistent {
 		return NoQuestion, nil
@@ -255,7 +255,7 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 	case isClassic(base, o.KernelDefault), o.Enabler.Installed != "", d.Packages == PackagesIgnore:
 	case o.Enabler.managed() && (manage || !overridden(base, o.Enabler.DropIns)):
 		offer, unoffered := o.Enabler.Offer, notOfferedNote(o.Repositories)
-		if offer == nil && !manage && o.noted(d.State, unoffered) {
+		if offer == nil && !manage && o.hasNote(d.State, unoffered) {
 			offer = &Offer{}
 		} else if offer == nil {
 			return AskOffer, nil
@@ -275,7 +275,7 @@ func (t *target) permit(d Desired, o Observed, base sysctld.Tree) (Question, err
 			return NoQuestion, fmt.Errorf("cannot install the enabler: %s (packages=manage; packages=auto would write a drop-in instead)", problem)
 		default:
 			t.warnings = append(t.warnings, fmt.Sprintf("cannot install %s (%s): a drop-in sets 0 instead",
-				either(offer.Package == "", o.Enabler.Candidates[0], offer.Package), problem))
+				textIf(offer.Package == "", o.Enabler.Candidates[0], offer.Package), problem))
 		}
 	case manage:
 		return NoQuestion, errors.New("cannot install the enabler: no such package is known for this distribution " +
@@ -304,7 +304,7 @@ func isClassic(tree sysctld.Tree, kernelDefault *Scope) bool {
 // removeEnabler aims at an enabler that does not act: removed where that takes nothing else along, masked otherwise. That
 // others require it was asked once and is noted in our file; nothing is asked then. Of one that an upgrade has left behind,
 // which is not the distribution's own any more, that may have changed.
-func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
+func (t *aim) removeEnabler(d Desired, o Observed) (Question, error) {
 	e := o.Enabler
 	if e.Installed == "" || !d.Persistent || d.Packages == PackagesIgnore {
 		return NoQuestion, nil
@@ -312,7 +312,7 @@ func (t *target) removeEnabler(d Desired, o Observed) (Question, error) {
 	manage := d.Packages == PackagesManage
 	if e.Removal == nil {
 		switch {
-		case !manage && e.Installed == e.Candidates[0] && o.noted(d.State, requiredNote(e.Installed)):
+		case !manage && e.Installed == e.Candidates[0] && o.hasNote(d.State, requiredNote(e.Installed)):
 			t.notes = append(t.notes, requiredNote(e.Installed))
 		case manage || o.vendorSets0():
 			return AskRemoval, nil
@@ -401,7 +401,7 @@ func (o Observed) maskable() []string {
 
 // setRuntime aims the running kernel at a scope. A stricter value that somebody else has set is kept unless exact, and 3
 // is there until the next boot. 2 and 3 are nobody's default, so under permissive and auto only 1 counts as loose.
-func (t *target) setRuntime(scope Scope, d Desired, o Observed) {
+func (t *aim) setRuntime(scope Scope, d Desired, o Observed) {
 	if !d.Runtime || o.Runtime == nil {
 		return
 	}
@@ -413,7 +413,7 @@ func (t *target) setRuntime(scope Scope, d Desired, o Observed) {
 	case StateAuto:
 		keep = keep && now > Restricted && !o.setByUs(now)
 	case StateRestricted:
-		keep = keep && (!o.setByUs(now) || !o.noted(StateRestricted, strictNote))
+		keep = keep && (!o.setByUs(now) || !o.hasNote(StateRestricted, strictNote))
 	}
 	switch {
 	case now == NoAttach && scope != NoAttach:
@@ -443,7 +443,7 @@ func (o Observed) setByUs(scope Scope) bool {
 }
 
 // wins returns an error where a file of somebody else's keeps the next boot from what was decided.
-func wins(t target, o Observed, tree sysctld.Tree) error {
+func wins(t aim, o Observed, tree sysctld.Tree) error {
 	if t.decision.Scope == Classic && isClassic(tree, o.KernelDefault) {
 		return nil
 	}
@@ -463,7 +463,7 @@ func wins(t target, o Observed, tree sysctld.Tree) error {
 	}
 	return fmt.Errorf("%s sets %q and overrides our drop-in, so the next boot would not set %d. It cannot be commented out, because %s: "+
 		"remove that line%s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope, why,
-		either(boot.Path == o.Boot.UFW, "", either(o.Loaders.Boot == sysctld.Systemd,
+		textIf(boot.Path == o.Boot.UFW, "", textIf(o.Loaders.Boot == sysctld.Systemd,
 			", or rename the file so that it sorts before "+DropIn, " (the boot is known by "+o.Boot.By+")")))
 }
 
@@ -494,14 +494,14 @@ func disagreement(tree sysctld.Tree) []string {
 		return nil // the second one sets nothing, so what the kernel set stays
 	}
 	describe := func(s sysctld.Setting, ok bool) string {
-		return either(ok, fmt.Sprintf("%s (%s)", Shown(s.Value, valueShown), s.Source()), "nothing")
+		return textIf(ok, fmt.Sprintf("%s (%s)", Shown(s.Value, valueShown), s.Source()), "nothing")
 	}
 	return []string{fmt.Sprintf("the loaders disagree: the next boot sets %s, `sysctl --system` would set %s",
 		describe(boot, atBoot), describe(reload, onReload))}
 }
 
 // withoutYama is the plan for a kernel that does not have the key: always empty, and an error where more was asked for.
-func withoutYama(t target, d Desired, o Observed) (Plan, error) {
+func withoutYama(t aim, d Desired, o Observed) (Plan, error) {
 	plan := Plan{Decision: t.decision, Tree: o.Tree, Installed: o.Enabler.Installed}
 	switch {
 	case t.decision.Scope == Classic:

@@ -142,7 +142,7 @@ func removal(with ...string) func(*Observed) {
 }
 
 // asked is the enabler as a package that a person asked for.
-func asked(o *Observed) { o.Enabler.Removal = &Removal{Asked: true} }
+func asked(o *Observed) { o.Enabler.Removal = &Removal{UserInstalled: true} }
 
 // repositories were last changed some day.
 func repositories(o *Observed) { o.Repositories = someDay }
@@ -816,7 +816,7 @@ var hosts = []struct {
 	},
 	{
 		name: "openSUSE MicroOS, with the enabler in its image, since a person asked for it", desired: auto,
-		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Asked: true, Cause: "/usr is read-only here"} }),
+		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{UserInstalled: true, Cause: "/usr is read-only here"} }),
 		scope:    0, because: "no debugger is installed, but the user installed " + suse, actions: []string{floorTo1},
 	},
 	// Ubuntu's procps has a conffile that says 1.

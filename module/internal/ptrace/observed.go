@@ -135,8 +135,8 @@ func (o Observed) Questionable() bool {
 type Enabler struct {
 	// Manager is the package manager's name, None where packages are left alone on this host.
 	Manager string
-	// Sealed says why no package can be installed or removed here, empty where they can.
-	Sealed string
+	// ReadOnly says why no package can be installed or removed here, empty where they can.
+	ReadOnly string
 	// Candidates are the names the package may have here, none where the distribution has no such package.
 	Candidates []string
 	// DropIns are the names of the drop-ins that such packages carry.
@@ -165,9 +165,9 @@ type Offer struct {
 type Removal struct {
 	// With are other packages that would go along.
 	With []string
-	// Asked tells that a person asked for it: the manager has it not as a dependency.
-	Asked bool
-	// Unknown tells that it could not be told whether a person asked.
+	// UserInstalled: the user installed it explicitly.
+	UserInstalled bool
+	// Unknown: the manager does not record whether the user installed it.
 	Unknown bool
 	// Cause says why the question has no answer.
 	Cause string
@@ -246,8 +246,8 @@ func (o Observed) ourMasks() []string {
 	return names
 }
 
-// noted tells whether a file that was written for a state, and by nobody but us, has a note.
-func (o Observed) noted(state State, n note) bool {
+// hasNote reports whether a file that was written for a state, and by nobody but us, has a note.
+func (o Observed) hasNote(state State, n note) bool {
 	for _, own := range o.Own {
 		if own.Sound && notes(own.Content, state, n) {
 			return true

@@ -55,19 +55,19 @@ func (a Action) Verb() string {
 	gone := a.After == nil
 	switch a.Kind {
 	case Mask:
-		return either(gone, "unmask", "mask")
+		return textIf(gone, "unmask", "mask")
 	case Comment:
 		return "comment"
 	case Package:
-		return either(gone, "uninstall", "install")
+		return textIf(gone, "uninstall", "install")
 	case Value:
 		return "set"
 	case File, Litter:
 	}
-	return either(gone, "remove", "write")
+	return textIf(gone, "remove", "write")
 }
 
-func either(condition bool, yes, no string) string {
+func textIf(condition bool, yes, no string) string {
 	if condition {
 		return yes
 	}
@@ -118,8 +118,8 @@ type Plan struct {
 	Installed string
 }
 
-// target is what a host should look like.
-type target struct {
+// aim is what a host should look like.
+type aim struct {
 	decision       Decision
 	dropIn, floor  *Scope   // the value in the file of ours; nil: no such file
 	masks          []string // names of the enabler's drop-ins to mask
@@ -136,9 +136,9 @@ type target struct {
 	warnings       []string
 }
 
-// planFor returns the actions that lead from what was observed to the target, in an order in which a killed run leaves
+// planFor returns the actions that lead from what was observed to the aim, in an order in which a killed run leaves
 // nothing the next one cannot repair: a mask is claimed by a file of ours before it exists, and the claim outlives it.
-func planFor(t target, d Desired, o Observed) (Plan, error) {
+func planFor(t aim, d Desired, o Observed) (Plan, error) {
 	p := Plan{
 		Decision: t.decision, StricterKept: t.stricterKept, RebootRequired: t.reboot, Warnings: t.warnings,
 		Runtime: o.Runtime, Tree: o.Tree, Installed: o.Enabler.Installed,
@@ -169,7 +169,7 @@ func text(s string) *string { return &s }
 // files plans masks and the files of ours. It returns the actions that wait for an installation: a
 // drop-in of ours goes only once the package is there, and a file of ours tells of an installation
 // only afterwards. So an installation that fails again and again changes nothing.
-func (p *Plan) files(t target, d Desired, o Observed) (afterInstall []Action) {
+func (p *Plan) files(t aim, d Desired, o Observed) (afterInstall []Action) {
 	for _, leftover := range o.Leftovers {
 		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "an earlier run that was killed left it"}
 		if leftover.Becomes != "" {
@@ -246,7 +246,7 @@ func (p *Plan) files(t target, d Desired, o Observed) (afterInstall []Action) {
 }
 
 // packages plans the enabler.
-func (p *Plan) packages(t target, o Observed) {
+func (p *Plan) packages(t aim, o Observed) {
 	switch {
 	case t.install != "":
 		p.add(Action{Kind: Package, Object: t.install, After: text(t.install), Because: t.packageBecause})

@@ -31,13 +31,13 @@ func main() {
 	if *verbose {
 		p.Log = hclog.New(&hclog.LoggerOptions{Level: hclog.Debug})
 	}
-	verdicts, err := conformance.Check(context.Background(), p)
+	results, err := conformance.Check(context.Background(), p)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "check:", err)
 		os.Exit(2)
 	}
 	broken := 0
-	for _, v := range verdicts {
+	for _, v := range results {
 		if v.Problem == "" {
 			fmt.Println("ok     ", v.Rule)
 			continue
@@ -45,7 +45,7 @@ func main() {
 		broken++
 		fmt.Printf("BROKEN  %s\n        %s\n", v.Rule, v.Problem)
 	}
-	fmt.Printf("%d rules, %d broken\n", len(verdicts), broken)
+	fmt.Printf("%d rules, %d broken\n", len(results), broken)
 	if broken > 0 {
 		os.Exit(1)
 	}

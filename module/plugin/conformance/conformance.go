@@ -46,8 +46,8 @@ type Subject struct {
 	Package string
 }
 
-// Verdict is what one rule says.
-type Verdict struct {
+// Result is what one rule says.
+type Result struct {
 	Rule string
 	// Problem says how the manager breaks the rule, "" where it does not.
 	Problem string
@@ -191,7 +191,7 @@ func unless(fine bool, format string, args ...any) string {
 }
 
 // Check checks a plugin, and returns what each rule says.
-func Check(ctx context.Context, p Plugin) ([]Verdict, error) {
+func Check(ctx context.Context, p Plugin) ([]Result, error) {
 	file, err := filepath.Abs(p.File)
 	if err != nil {
 		return nil, err
@@ -228,26 +228,26 @@ func throwaway() *view.Mounts {
 }
 
 // CheckManager checks a package manager, and returns what each rule says.
-func CheckManager(ctx context.Context, s Subject) []Verdict {
+func CheckManager(ctx context.Context, s Subject) []Result {
 	name := s.Package
 	if name == "" {
 		name = absent
 	}
-	verdicts := make([]Verdict, 0, len(rules))
+	results := make([]Result, 0, len(rules))
 	for _, r := range rules {
 		if r.changes && s.Package == "" {
 			continue
 		}
-		problem, further := r.verdict(ctx, s, name)
-		if verdicts = append(verdicts, Verdict{r.rule, problem}); !further {
+		problem, further := r.result(ctx, s, name)
+		if results = append(results, Result{r.rule, problem}); !further {
 			break
 		}
 	}
-	return verdicts
+	return results
 }
 
-// verdict opens a manager and checks it, and reports whether it is worth opening it again.
-func (r rule) verdict(ctx context.Context, s Subject, name string) (problem string, further bool) {
+// result opens a manager and checks it, and reports whether it is worth opening it again.
+func (r rule) result(ctx context.Context, s Subject, name string) (problem string, further bool) {
 	manager, err := s.Open(ctx, r.checkMode)
 	if err != nil {
 		return err.Error(), false
@@ -264,11 +264,11 @@ func (r rule) verdict(ctx context.Context, s Subject, name string) (problem stri
 // Run is Check for a test.
 func Run(t *testing.T, p Plugin) {
 	t.Helper()
-	verdicts, err := Check(t.Context(), p)
+	results, err := Check(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	report(t, verdicts)
+	report(t, results)
 }
 
 // RunManager is CheckManager for a test.
@@ -277,9 +277,9 @@ func RunManager(t *testing.T, s Subject) {
 	report(t, CheckManager(t.Context(), s))
 }
 
-func report(t *testing.T, verdicts []Verdict) {
+func report(t *testing.T, results []Result) {
 	t.Helper()
-	for _, v := range verdicts {
+	for _, v := range results {
 		t.Run(v.Rule, func(t *testing.T) {
 			if v.Problem != "" {
 				t.Error(v.Problem)

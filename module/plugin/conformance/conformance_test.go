@@ -50,16 +50,16 @@ func TestCheck(t *testing.T) {
 			if err := os.Link(program, file); err != nil {
 				t.Fatal(err)
 			}
-			verdicts, err := Check(t.Context(), Plugin{File: file})
+			results, err := Check(t.Context(), Plugin{File: file})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, v := range verdicts {
+			for _, v := range results {
 				if strings.Contains(v.Rule, want[0]) && strings.Contains(v.Problem, want[1]) {
 					return
 				}
 			}
-			t.Errorf("no rule with %q says %q: %+v", want[0], want[1], verdicts)
+			t.Errorf("no rule with %q says %q: %+v", want[0], want[1], results)
 		})
 	}
 }
