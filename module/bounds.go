@@ -11,8 +11,9 @@ import (
 	"hardening.yama/module/internal/sysctld"
 )
 
-// A report has less than 100 KB, whatever is on the host: ansible-core keeps it in memory for each host, and may print it.
-// Its parts have bounds, each in elements and in bytes of JSON. What is beyond a bound is counted.
+// A report has less than 100 KB, whatever is on the host: ansible-core keeps it in memory for each
+// host, and may print it. Its parts have bounds, each in elements and in bytes of JSON. What is
+// beyond a bound is counted.
 var (
 	settingsRoom = room{count: 100, size: 20 << 10}
 	actionsRoom  = room{count: 100, size: 16 << 10}
@@ -24,7 +25,8 @@ var (
 const (
 	// diffWhole is the size up to which a file is shown as a whole, before and after together.
 	diffWhole = 16 << 10
-	// diffLines and diffLine bound what is shown of a file that is not: its lines, and each of them.
+	// diffLines and diffLine bound what is shown of a file that is not: its lines, and each of
+	// them.
 	diffLines, diffLine = 20, 160
 	// sentenceShown bounds a sentence, and wordShown a name, a version or a value.
 	sentenceShown, wordShown = 1000, 200
@@ -64,8 +66,8 @@ func sizeOf(text string) int {
 	return size
 }
 
-// settingsOf lists the places of a tree that name the key, and counts those beyond the bound; the ones that take effect are
-// always listed. Of the host, it is asked whose they are.
+// settingsOf lists the places of a tree that name the key, and counts those beyond the bound; the
+// ones that take effect are always listed. Of the host, it is asked whose they are.
 func settingsOf(tree sysctld.Tree, o ptrace.Observed) (settings []Setting, more int) {
 	left := settingsRoom
 	places := tree.Places()
@@ -174,7 +176,8 @@ func boundedWarnings(warnings []string) []string {
 	return warnings
 }
 
-// boundedActions returns the first actions, all that there can be few of among them, and how many are left out.
+// boundedActions returns the first actions, all that there can be few of among them, and how many
+// are left out.
 func boundedActions(actions []Action, left room) (listed []Action, more int) {
 	return slices.DeleteFunc(actions, func(a Action) bool {
 		a.Because = ptrace.Shown(a.Because, sentenceShown)
@@ -229,7 +232,8 @@ func diffOf(actions []ptrace.Action) []Diff {
 	}
 	if more > 0 {
 		header := ptrace.Count(more) + " further files"
-		diffs = append(diffs, Diff{BeforeHeader: header, AfterHeader: header, After: "# left out: the differences of " + header + "\n"})
+		diffs = append(diffs,
+			Diff{BeforeHeader: header, AfterHeader: header, After: "# left out: the differences of " + header + "\n"})
 	}
 	return diffs
 }
@@ -241,8 +245,8 @@ func lines(content *string) string {
 	return strings.TrimSuffix(*content, "\n") + "\n"
 }
 
-// shortened returns the first lines of two texts in which they differ, with their numbers, and a line before them that says
-// that this is not all.
+// shortened returns the first lines of two texts in which they differ, with their numbers, and a
+// line before them that says that this is not all.
 func shortened(before, after string, size int) (string, string) {
 	olds, news := strings.SplitAfter(before, "\n"), strings.SplitAfter(after, "\n")
 	shownOld, shownNew := "", ""

@@ -14,7 +14,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// desiredFrom turns checked arguments into what is desired, and refuses what the options cannot say alone.
+// desiredFrom turns checked arguments into what is desired, and refuses what the options cannot say
+// alone.
 func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 	var err error
 	str := func(name string) string { s, _ := v[name].(string); return s }
@@ -50,7 +51,8 @@ func desiredFrom(v ansible.Values) (ptrace.Desired, error) {
 	case !d.Persistent && !d.Runtime:
 		return d, errors.New("persistent and runtime are both false, so there is nothing to do: set one of them to true")
 	case number("lock_timeout") < 0 || number("lock_timeout") > 86400:
-		return d, fmt.Errorf("value of lock_timeout must be between 0 and 86400 seconds, got: %d", number("lock_timeout"))
+		return d, fmt.Errorf("value of lock_timeout must be between 0 and 86400 seconds, got: %d",
+			number("lock_timeout"))
 	case !strings.HasPrefix(d.Root, "/"):
 		return d, fmt.Errorf("value of root must be an absolute path, got: %s", d.Root)
 	case d.Root != "/" && d.ProveByAttach:

@@ -22,7 +22,8 @@ type external struct {
 	lockTimeout time.Duration
 }
 
-// externalFrom returns what starts the package manager that backend_plugin names, nil where it names none.
+// externalFrom returns what starts the package manager that backend_plugin names, nil where it
+// names none.
 func externalFrom(ctx context.Context, v ansible.Values, checkMode bool) (func(root string) (host.PackageManager, error), error) {
 	given, ok := v["backend_plugin"].(ansible.Values)
 	if !ok {
@@ -38,9 +39,12 @@ func externalFrom(ctx context.Context, v ansible.Values, checkMode bool) (func(r
 	case v["backend"] != nil:
 		return nil, errors.New("parameters are mutually exclusive: backend|backend_plugin")
 	case !path.IsAbs(e.file) || path.Clean(e.file) != e.file || strings.ContainsAny(e.file, "\x00\n\r"):
-		return nil, fmt.Errorf("value of backend_plugin.path must be an absolute path without . and .., got: %q", e.file)
+		return nil,
+			fmt.Errorf("value of backend_plugin.path must be an absolute path without . and .., got: %q", e.file)
 	case len(e.sum) != 64 || strings.Trim(e.sum, "0123456789abcdef") != "":
-		return nil, fmt.Errorf("value of backend_plugin.sha256 must be 64 hexadecimal digits (sha256sum prints them), got: %q", e.sum)
+		return nil,
+			fmt.Errorf("value of backend_plugin.sha256 must be 64 hexadecimal digits (sha256sum prints them), got: %q",
+				e.sum)
 	}
 	return func(root string) (host.PackageManager, error) { return e.start(ctx, root) }, nil
 }

@@ -14,7 +14,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// start starts the plugin: where nothing may be written, in a copy of the host's trees that is thrown away.
+// start starts the plugin: where nothing may be written, in a copy of the host's trees that is
+// thrown away.
 func (e external) start(ctx context.Context, root string) (host.PackageManager, error) {
 	c := client.Config{File: e.file, SHA256: e.sum, Host: port.Host{Root: root, CheckMode: e.checkMode}}
 	if e.checkMode {
@@ -24,5 +25,7 @@ func (e external) start(ctx context.Context, root string) (host.PackageManager, 
 	if err != nil {
 		return nil, err // a nil *client.Manager in a driver would not be nil
 	}
-	return driver.New(manager, driver.Config{Detail: " (the plugin " + e.file + ")", CheckMode: e.checkMode, LockTimeout: e.lockTimeout, Serial: true}), nil
+	return driver.New(manager,
+		driver.Config{Detail: " (the plugin " + e.file + ")", CheckMode: e.checkMode, LockTimeout: e.lockTimeout,
+			Serial: true}), nil
 }

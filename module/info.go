@@ -16,7 +16,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// Info is the answer of ptrace_scope_info. Its keys are documented in schema/ptrace_scope_info.yml, RETURN.
+// Info is the answer of ptrace_scope_info. Its keys are documented in schema/ptrace_scope_info.yml,
+// RETURN.
 type Info struct {
 	Changed bool   `json:"changed"`
 	Failed  bool   `json:"failed"`
@@ -41,7 +42,7 @@ type Situation struct {
 	Debuggers         []Debugger    `json:"debuggers"`
 	Breaks            []Broken      `json:"breaks"`
 	Denials           []Denial      `json:"denials"`
-	Auditors          []AuditResult     `json:"auditors"`
+	Auditors          []AuditResult `json:"auditors"`
 	Container         *string       `json:"container"`
 	SELinuxDenyPtrace *bool         `json:"selinux_deny_ptrace"`
 
@@ -102,7 +103,8 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 	if external != nil {
 		w.listen() // its process is to be ended however the run ends
 	}
-	m, err := w.open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true, Explain: true})
+	m, err := w.open(host.Config{Catalog: catalog.With(more, ignore), External: external, ReadOnly: true,
+		Explain: true})
 	if err != nil {
 		return err
 	}
@@ -136,11 +138,12 @@ func inform(ctx context.Context, request ansible.Request, w world, info *Info) e
 func situationOf(o ptrace.Observed, e ptrace.Explanation, auditors []schema.Auditor) *Situation {
 	settings, more := settingsOf(o.Tree, o)
 	s := &Situation{
-		Runtime:           o.Runtime,
-		Locked:            o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
-		Persistent:        persistentOf(o.Tree),
-		Settings:          settings,
-		Packages:          Enabling{Manager: o.Enabler.Manager, ReadOnly: nullIfEmpty(o.Enabler.ReadOnly), Enabler: nullIfEmpty(o.Enabler.Installed)},
+		Runtime:    o.Runtime,
+		Locked:     o.Runtime != nil && *o.Runtime == ptrace.NoAttach,
+		Persistent: persistentOf(o.Tree),
+		Settings:   settings,
+		Packages: Enabling{Manager: o.Enabler.Manager, ReadOnly: nullIfEmpty(o.Enabler.ReadOnly),
+			Enabler: nullIfEmpty(o.Enabler.Installed)},
 		Auditors:          []AuditResult{},
 		Container:         nullIfEmpty(o.Container),
 		SELinuxDenyPtrace: e.SELinuxDenyPtrace,

@@ -36,8 +36,8 @@ func openLog(request ansible.Request, places logs.Places) (hclog.Logger, *logs.L
 	return log, lines
 }
 
-// loggable returns the arguments that a log may show: numbers, truths, words of ours, and the tree that is meant. What is
-// free text, or a name, may be a secret of the user's.
+// loggable returns the arguments that a log may show: numbers, truths, words of ours, and the tree
+// that is meant. What is free text, or a name, may be a secret of the user's.
 func loggable(module schema.Module, values ansible.Values) []any {
 	shown := make([]any, 0, 2*len(module.Options))
 	for _, o := range module.Options {
@@ -62,7 +62,8 @@ func logObserved(log hclog.Logger, o ptrace.Observed, err error, took time.Durat
 		debuggers = append(debuggers, d.Name)
 	}
 	_, boot := settingOf(o.Tree.Boot())
-	log.Debug("observe", "runtime", valueOrNone(o.Runtime), "boot_source", valueOrNone(boot), "manager", o.Enabler.Manager,
+	log.Debug("observe", "runtime", valueOrNone(o.Runtime), "boot_source", valueOrNone(boot), "manager",
+		o.Enabler.Manager,
 		"enabler", o.Enabler.Installed, "debuggers", debuggers, "took", took)
 }
 
@@ -71,9 +72,11 @@ func logAnswer(log hclog.Logger, q ptrace.Question, e ptrace.Enabler, took time.
 	case q == ptrace.AskRequirers:
 		log.Debug("ask which debuggers count", "took", took)
 	case q == ptrace.AskOffer && e.Offer != nil:
-		log.Debug("ask for an offer", "package", e.Offer.Package, "with", e.Offer.With, "cause", e.Offer.Cause, "took", took)
+		log.Debug("ask for an offer", "package", e.Offer.Package, "with", e.Offer.With, "cause", e.Offer.Cause, "took",
+			took)
 	case q == ptrace.AskRemoval && e.Removal != nil:
-		log.Debug("ask for a removal", "package", e.Installed, "with", e.Removal.With, "cause", e.Removal.Cause, "took", took)
+		log.Debug("ask for a removal", "package", e.Installed, "with", e.Removal.With, "cause", e.Removal.Cause, "took",
+			took)
 	}
 }
 
@@ -100,7 +103,8 @@ func (r *Report) conclude(log hclog.Logger, lines *logs.Lines) {
 	if r.Findings != nil {
 		fields = append(fields, "scope", valueOrNone(r.Decision.Scope), "because", r.Decision.Because,
 			"runtime_before", valueOrNone(r.Runtime.Before), "runtime_after", valueOrNone(r.Runtime.After),
-			"boot_before", valueOrNone(r.Persistent.Before.Boot), "boot_after", valueOrNone(r.Persistent.After.Boot), "verified", valueOrNone(r.Verified))
+			"boot_before", valueOrNone(r.Persistent.Before.Boot), "boot_after", valueOrNone(r.Persistent.After.Boot),
+			"verified", valueOrNone(r.Verified))
 	}
 	if len(r.Warnings) > 0 {
 		fields = append(fields, "warnings", r.Warnings)
@@ -109,7 +113,8 @@ func (r *Report) conclude(log hclog.Logger, lines *logs.Lines) {
 	r.Log = lines.All()
 }
 
-// conclude implements answer. What was asked is the whole story of a run that changes nothing, unless it failed.
+// conclude implements answer. What was asked is the whole story of a run that changes nothing,
+// unless it failed.
 func (i *Info) conclude(log hclog.Logger, lines *logs.Lines) {
 	if i.Failed {
 		logEnd(log, true, i.accepted, i.Msg, nil)
@@ -117,7 +122,8 @@ func (i *Info) conclude(log hclog.Logger, lines *logs.Lines) {
 	i.Log = lines.All()
 }
 
-// logEnd logs how a run ended. The message about arguments that were refused has them in it, so it is only in the report.
+// logEnd logs how a run ended. The message about arguments that were refused has them in it, so it
+// is only in the report.
 func logEnd(log hclog.Logger, failed, accepted bool, msg string, fields []any) {
 	switch {
 	case !failed:

@@ -65,8 +65,8 @@ func logged(t *testing.T, journal *net.UnixConn) (lines []string, all string) {
 const invoked = "6 Invoked with state=restricted restricted_scope=1 exact=false packages=auto conflicts=resolve persistent=true " +
 	"runtime=true verify=value yama_missing=fail lock_timeout=60 root=/"
 
-// TestLogOfARun: the system's log has what was asked, each action with its reason, and the outcome, and no free text of
-// the user's.
+// TestLogOfARun: the system's log has what was asked, each action with its reason, and the outcome,
+// and no free text of the user's.
 func TestLogOfARun(t *testing.T) {
 	f := newFedora(t)
 	if err := f.install("yama-ptrace-enable"); err != nil {
@@ -82,7 +82,8 @@ func TestLogOfARun(t *testing.T) {
 	}
 	for i, a := range actions {
 		action := a.(map[string]any)
-		for _, part := range []string{fmt.Sprintf("6 %s kind=", action["action"]), fmt.Sprintf(" object=%s ", action["object"])} {
+		for _, part := range []string{fmt.Sprintf("6 %s kind=", action["action"]),
+			fmt.Sprintf(" object=%s ", action["object"])} {
 			if !strings.Contains(lines[i+1], part) {
 				t.Errorf("action %d is %q, without %q", i, lines[i+1], part)
 			}
@@ -96,8 +97,10 @@ func TestLogOfARun(t *testing.T) {
 	if last := lines[len(lines)-1]; last != want {
 		t.Errorf("the end is\n%s, not\n%s", last, want)
 	}
-	for _, field := range []string{"SYSLOG_IDENTIFIER=ansible-ptrace_scope", "SYSLOG_FACILITY=1", "PTRACE_SCOPE_KIND=package",
-		"PTRACE_SCOPE_OBJECT=yama-ptrace-enable", "PTRACE_SCOPE_CHANGED=true", "PTRACE_SCOPE_RUNTIME_BEFORE=0", "PTRACE_SCOPE_STATE=restricted"} {
+	for _, field := range []string{"SYSLOG_IDENTIFIER=ansible-ptrace_scope", "SYSLOG_FACILITY=1",
+		"PTRACE_SCOPE_KIND=package",
+		"PTRACE_SCOPE_OBJECT=yama-ptrace-enable", "PTRACE_SCOPE_CHANGED=true", "PTRACE_SCOPE_RUNTIME_BEFORE=0",
+		"PTRACE_SCOPE_STATE=restricted"} {
 		if !strings.Contains(all, "\n"+field+"\n") {
 			t.Errorf("no field %s", field)
 		}
@@ -112,13 +115,15 @@ func TestLogOfARun(t *testing.T) {
 	}
 }
 
-// TestLogOfCheckMode: as with Ansible's own modules the system's log has a line, too, which says that nothing was done.
+// TestLogOfCheckMode: as with Ansible's own modules the system's log has a line, too, which says
+// that nothing was done.
 func TestLogOfCheckMode(t *testing.T) {
 	f := newFedora(t)
 	journal := f.journal(t)
 	f.ask(t, `{"state":"permissive","packages":"ignore","_ansible_check_mode":true}`)
 	lines, all := logged(t, journal)
-	if len(lines) != 4 || !strings.HasPrefix(lines[1], "6 would write check_mode=true kind=file object="+ptrace.DropIn+" ") ||
+	if len(lines) != 4 ||
+		!strings.HasPrefix(lines[1], "6 would write check_mode=true kind=file object="+ptrace.DropIn+" ") ||
 		!strings.HasPrefix(lines[3], "6 done check_mode=true changed=true ") {
 		t.Errorf("got %s", all)
 	}
@@ -135,17 +140,21 @@ func TestLogOfFailures(t *testing.T) {
 	}
 	report := f.ask(t, `{"state":"permissive","packages":"ignore"}`)
 	lines, all := logged(t, journal)
-	if len(lines) != 5 || !strings.HasPrefix(lines[3], "6 put back: remove kind=file object="+ptrace.DropIn+` because="the run failed"`) ||
+	if len(lines) != 5 ||
+		!strings.HasPrefix(lines[3],
+			"6 put back: remove kind=file object="+ptrace.DropIn+` because="the run failed"`) ||
 		!strings.HasPrefix(lines[4], "3 failed changed=false state=permissive ") ||
 		!strings.Contains(all, fmt.Sprintf("\nPTRACE_SCOPE_FAILURE=%s\n", report["msg"])) {
 		t.Errorf("got %s", all)
 	}
 	// Arguments that are refused may be secrets that stand in the wrong place.
-	for _, arguments := range []string{`{"state":"hunter2"}`, `{"state":"auto","debuggers":["hunter2 "," hunter 2"]}`, `{"state":"auto","hunter2":1}`,
+	for _, arguments := range []string{`{"state":"hunter2"}`, `{"state":"auto","debuggers":["hunter2 "," hunter 2"]}`,
+		`{"state":"auto","hunter2":1}`,
 		`{"_ansible_module_name":"ptrace_scope_info","debuggers":["hunter 2"]}`} {
 		report := f.ask(t, arguments)
 		lines, all := logged(t, journal)
-		if report["failed"] != true || len(lines) != 1 || strings.Contains(all, "hunter") || !strings.HasPrefix(lines[0], "3 failed ") {
+		if report["failed"] != true || len(lines) != 1 || strings.Contains(all, "hunter") ||
+			!strings.HasPrefix(lines[0], "3 failed ") {
 			t.Errorf("%s: got %s", arguments, all)
 		}
 	}
@@ -166,17 +175,21 @@ func TestLogOfInfo(t *testing.T) {
 func TestNoLog(t *testing.T) {
 	f := newFedora(t)
 	journal := f.journal(t)
-	for _, arguments := range []string{`"state":"restricted"`, `"state":"hunter2"`, `"_ansible_module_name":"ptrace_scope_info"`} {
+	for _, arguments := range []string{`"state":"restricted"`, `"state":"hunter2"`,
+		`"_ansible_module_name":"ptrace_scope_info"`} {
 		var terminal, out bytes.Buffer
-		run(context.Background(), []string{"", `{` + arguments + `,"_ansible_no_log":true,"_ansible_verbosity":5,"_ansible_debug":true}`},
+		run(context.Background(),
+			[]string{"", `{` + arguments + `,"_ansible_no_log":true,"_ansible_verbosity":5,"_ansible_debug":true}`},
 			world{open: f.open, logs: logs.Places{Root: f.root, Terminal: &terminal}}, &out)
-		if lines, all := logged(t, journal); len(lines) > 0 || terminal.Len() > 0 || strings.Contains(out.String(), `"log":`) {
+		if lines, all := logged(t, journal); len(lines) > 0 || terminal.Len() > 0 ||
+			strings.Contains(out.String(), `"log":`) {
 			t.Errorf("%s: logged %s%s%s", arguments, all, terminal.String(), out.String())
 		}
 	}
 }
 
-// TestLogInTheReport: from -vvv on the report says what was looked at, asked, decided, done and verified.
+// TestLogInTheReport: from -vvv on the report says what was looked at, asked, decided, done and
+// verified.
 func TestLogInTheReport(t *testing.T) {
 	f := newFedora(t)
 	if err := f.install("yama-ptrace-enable"); err != nil {
@@ -187,8 +200,10 @@ func TestLogInTheReport(t *testing.T) {
 	}
 	report := f.ask(t, `{"state":"restricted","_ansible_verbosity":3}`)
 	log, _ := report["log"].([]any)
-	want := []string{"[INFO]  Invoked with: state=restricted ", "[DEBUG] observe: runtime=0 boot_source=", "[DEBUG] ask for a removal: package=yama-ptrace-enable ",
-		"[DEBUG] decide: scope=1 ", "[INFO]  ", "[DEBUG] observe: runtime=1 ", "[DEBUG] verify: scope=1 ", "[INFO]  done: changed=true "}
+	want := []string{"[INFO]  Invoked with: state=restricted ", "[DEBUG] observe: runtime=0 boot_source=",
+		"[DEBUG] ask for a removal: package=yama-ptrace-enable ",
+		"[DEBUG] decide: scope=1 ", "[INFO]  ", "[DEBUG] observe: runtime=1 ", "[DEBUG] verify: scope=1 ",
+		"[INFO]  done: changed=true "}
 	for _, line := range log {
 		if len(want) > 0 && strings.HasPrefix(line.(string), want[0]) {
 			want = want[1:]
@@ -203,8 +218,8 @@ func TestLogInTheReport(t *testing.T) {
 	}
 }
 
-// TestStdoutHasTheReportAlone: Ansible's runs print one line and nothing else, by hand the log is on the terminal. A journal
-// that does not read costs a run a fraction of a second.
+// TestStdoutHasTheReportAlone: Ansible's runs print one line and nothing else, by hand the log is
+// on the terminal. A journal that does not read costs a run a fraction of a second.
 func TestStdoutHasTheReportAlone(t *testing.T) {
 	h := prepared(t)
 	journal := listenBelow(t, h.root)
@@ -225,7 +240,8 @@ func TestStdoutHasTheReportAlone(t *testing.T) {
 	}
 	for _, ansible := range []string{`,"_ansible_version":"2.20.1"`, ""} {
 		var stdout, stderr bytes.Buffer
-		cmd := exec.Command(os.Args[0], `{"state":"restricted","_ansible_verbosity":4,"_ansible_debug":true`+ansible+`}`)
+		cmd := exec.Command(os.Args[0],
+			`{"state":"restricted","_ansible_verbosity":4,"_ansible_debug":true`+ansible+`}`)
 		cmd.Env, cmd.Stdout, cmd.Stderr = h.environment(), &stdout, &stderr
 		start := time.Now()
 		if err := cmd.Run(); err != nil {
@@ -234,7 +250,8 @@ func TestStdoutHasTheReportAlone(t *testing.T) {
 		if took := time.Since(start); took > 10*time.Second {
 			t.Errorf("it took %s", took)
 		}
-		if out := stdout.String(); strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "\n{\"changed\":") || stderr.Len() > 0 {
+		if out := stdout.String(); strings.Count(out, "\n") != 2 || !strings.HasPrefix(out, "\n{\"changed\":") ||
+			stderr.Len() > 0 {
 			t.Errorf("stdout %q, stderr %q", out, stderr.String())
 		}
 	}
@@ -242,14 +259,15 @@ func TestStdoutHasTheReportAlone(t *testing.T) {
 		var terminal, out bytes.Buffer
 		run(context.Background(), []string{"", `{"state":"restricted"` + ansible + `}`},
 			world{open: (&fedora{root: h.root}).open, logs: logs.Places{Root: h.root, Terminal: &terminal}}, &out)
-		if got := strings.Contains(terminal.String(), "[INFO]  done: changed="); got != want || strings.Count(out.String(), "\n") != 2 {
+		if got := strings.Contains(terminal.String(), "[INFO]  done: changed="); got != want ||
+			strings.Count(out.String(), "\n") != 2 {
 			t.Errorf("terminal %q, stdout %q", terminal.String(), out.String())
 		}
 	}
 }
 
-// TestRealJournal lets systemd's own journal take what a run logs. The journal notes the command line of whoever sends it
-// something, on which the action plugin puts the arguments.
+// TestRealJournal lets systemd's own journal take what a run logs. The journal notes the command
+// line of whoever sends it something, on which the action plugin puts the arguments.
 func TestRealJournal(t *testing.T) {
 	const journald = "/usr/lib/systemd/systemd-journald"
 	journalctl, err := exec.LookPath("journalctl")
@@ -299,7 +317,8 @@ func TestRealJournal(t *testing.T) {
 	}
 	var entries []byte
 	eventually(t, "the journal has the last line", func() bool {
-		entries, err = exec.Command(journalctl, "-D", h.root+"/run/log/journal", "-o", "json", "-t", "ansible-ptrace_scope").Output()
+		entries, err = exec.Command(journalctl, "-D", h.root+"/run/log/journal", "-o", "json", "-t",
+			"ansible-ptrace_scope").Output()
 		return err == nil && bytes.Contains(entries, []byte(`"PTRACE_SCOPE_CHANGED":"true"`))
 	})
 	if bytes.Contains(entries, []byte("hunter2")) {
@@ -311,8 +330,10 @@ func TestRealJournal(t *testing.T) {
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprint(entry["PRIORITY"], " ", entry["SYSLOG_FACILITY"], " ", entry["_TRANSPORT"], " ", entry["SYSLOG_PID"] == entry["_PID"],
-			" ", entry["PTRACE_SCOPE_OBJECT"], " ", entry["PTRACE_SCOPE_RUNTIME_AFTER"]))
+		got = append(got,
+			fmt.Sprint(entry["PRIORITY"], " ", entry["SYSLOG_FACILITY"], " ", entry["_TRANSPORT"], " ",
+				entry["SYSLOG_PID"] == entry["_PID"],
+				" ", entry["PTRACE_SCOPE_OBJECT"], " ", entry["PTRACE_SCOPE_RUNTIME_AFTER"]))
 	}
 	want := append(make([]string, 0, len(report.Actions)+2), "6 1 journal true <nil> <nil>")
 	for _, a := range report.Actions {

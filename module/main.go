@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Ptrace_scope is the Ansible module hardening.yama.ptrace_scope. Run with the path of an arguments file, it reconciles
-// how far processes of this host may look into each other with ptrace, and prints one line of JSON.
+// Ptrace_scope is the Ansible module hardening.yama.ptrace_scope. Run with the path of an arguments
+// file, it reconciles how far processes of this host may look into each other with ptrace, and
+// prints one line of JSON.
 package main
 
 import (

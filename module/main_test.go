@@ -50,7 +50,8 @@ func belowRoot() world {
 	return world{open: func(c host.Config) (machine, error) { return host.New(root, c) }, logs: logs.Places{Root: root}}
 }
 
-// TestScripts runs the archives in testdata: a host's files, what is asked of it, and what it should be like then.
+// TestScripts runs the archives in testdata: a host's files, what is asked of it, and what it
+// should be like then.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -75,7 +76,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// furnish gives a tree what every host has, unless the archive brings it: a kernel at 1 and no package manager of ours.
+// furnish gives a tree what every host has, unless the archive brings it: a kernel at 1 and no
+// package manager of ours.
 func furnish(root string) error {
 	for name, content := range map[string]string{
 		"proc/sys/kernel/yama/ptrace_scope": "1\n",
@@ -99,8 +101,9 @@ func furnish(root string) error {
 	return nil
 }
 
-// answerOf makes the command that holds the last answer against a module's RETURN, and compares keys of it:
-// path.to.key=JSON, where a list's element is a number and a string may stand without quotes. "key~text" asks for a part.
+// answerOf makes the command that holds the last answer against a module's RETURN, and compares
+// keys of it: path.to.key=JSON, where a list's element is a number and a string may stand without
+// quotes. "key~text" asks for a part.
 func answerOf(module schema.Module) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) { compare(ts, module, neg, args) }
 }

@@ -124,7 +124,8 @@ func proveOnce(t *testing.T) map[string]any {
 	if err := furnish(h.root); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(h.root, "proc/sys/kernel/yama/ptrace_scope"), []byte(from), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(h.root, "proc/sys/kernel/yama/ptrace_scope"), []byte(from),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], arguments)
@@ -273,7 +274,8 @@ func TestProof(t *testing.T) {
 		}
 		info := f.askAs(t, &c.m, `{"_ansible_module_name":"ptrace_scope_info","proof":true}`)
 		if proof, there := info["proof"]; info["failed"] != c.failed || !there || encode(proof) != c.proof {
-			t.Errorf("%s: ptrace_scope_info: failed %v, proof %s, %s", c.name, info["failed"], encode(proof), info["msg"])
+			t.Errorf("%s: ptrace_scope_info: failed %v, proof %s, %s", c.name, info["failed"], encode(proof),
+				info["msg"])
 		}
 		if c.warnings != `null` && !strings.Contains(encode(info["warnings"]), strings.Trim(c.warnings, "[]")) {
 			t.Errorf("%s: ptrace_scope_info warns %s", c.name, encode(info["warnings"]))

@@ -30,7 +30,8 @@ type Report struct {
 	// first and last are the host as it was observed first and last, and plan is the latest.
 	first, last *ptrace.Observed
 	plan        ptrace.Plan
-	// done are the actions that took effect, or would in check mode, and standing those that were not taken back.
+	// done are the actions that took effect, or would in check mode, and standing those that were
+	// not taken back.
 	done, standing []ptrace.Action
 	check          bool
 	root           string // / where it is about the running host
@@ -128,7 +129,8 @@ type (
 	}
 )
 
-// observed takes what the host is like. What follows from it is worked out at the end, when nothing waits for this run.
+// observed takes what the host is like. What follows from it is worked out at the end, when nothing
+// waits for this run.
 func (r *Report) observed(o ptrace.Observed) {
 	if r.first == nil {
 		r.first, r.Findings = &o, &Findings{DropIn: DropIn{Action: "absent"}}
@@ -217,7 +219,8 @@ func (r *Report) findings() {
 	r.Runtime = Runtime{Before: first.Runtime, After: last.Runtime}
 	r.Persistent = Persistents{Before: persistentOf(first.Tree), After: persistentOf(last.Tree)}
 	r.Packages = Packages{
-		Manager: first.Enabler.Manager, ReadOnly: nullIfEmpty(first.Enabler.ReadOnly), Enabler: nullIfEmpty(last.Enabler.Installed),
+		Manager: first.Enabler.Manager, ReadOnly: nullIfEmpty(first.Enabler.ReadOnly),
+		Enabler:   nullIfEmpty(last.Enabler.Installed),
 		Installed: []string{}, Removed: []string{},
 	}
 	r.Debuggers, r.moreDebuggers = debuggersOf(first)
@@ -315,7 +318,8 @@ func debuggersOf(o ptrace.Observed) (debuggers []Debugger, more int) {
 			source = "path"
 		}
 		counts := !d.Excused
-		shown := Debugger{Name: d.Name, Version: nullIfEmpty(d.Version), Source: source, Counts: &counts, Why: nullIfEmpty(d.Why)}
+		shown := Debugger{Name: d.Name, Version: nullIfEmpty(d.Version), Source: source, Counts: &counts,
+			Why: nullIfEmpty(d.Why)}
 		if source == "package" && o.Incidental != nil && !d.ExcuseKnown {
 			shown.Counts = nil // unknown
 		}

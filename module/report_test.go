@@ -22,7 +22,8 @@ type lost struct {
 func (l lost) Observe(context.Context) (ptrace.Observed, error) { return ptrace.Observed{}, l.why }
 func (l lost) Do(context.Context, ptrace.Action) error          { return nil }
 
-// TestRollBackSaysItOnce: why the host cannot be looked at afterwards is said, and once where it is why the run failed.
+// TestRollBackSaysItOnce: why the host cannot be looked at afterwards is said, and once where it is
+// why the run failed.
 func TestRollBackSaysItOnce(t *testing.T) {
 	gone := errors.New("the plugin is gone")
 	for want, cause := range map[string]error{
@@ -32,7 +33,8 @@ func TestRollBackSaysItOnce(t *testing.T) {
 		r := &Report{first: &ptrace.Observed{}}
 		r.did(ptrace.Action{Kind: ptrace.File, Object: "/etc/x"})
 		ctx := hclog.WithContext(context.Background(), hclog.NewNullLogger())
-		if err := rollBack(ctx, lost{why: gone}, r, cause); err == nil || err.Error() != want || !errors.Is(err, cause) {
+		if err := rollBack(ctx, lost{why: gone}, r, cause); err == nil || err.Error() != want ||
+			!errors.Is(err, cause) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}

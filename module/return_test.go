@@ -45,8 +45,8 @@ func documented(module schema.Module) (map[string]returned, error) {
 	return contract.Return, err
 }
 
-// differences returns where a report is not as documented: keys that nothing documents, other types, and keys that are
-// documented for this kind of report and missing.
+// differences returns where a report is not as documented: keys that nothing documents, other
+// types, and keys that are documented for this kind of report and missing.
 func differences(report []byte, keys map[string]returned) ([]string, error) {
 	var values map[string]any
 	if err := json.Unmarshal(report, &values); err != nil {
@@ -99,7 +99,9 @@ func differValue(path string, value any, key returned) []string {
 		if key.Type == "list" {
 			var found []string
 			for i, element := range v {
-				found = append(found, differValue(fmt.Sprintf("%s.%d", path, i), element, returned{Type: key.Elements, Contains: key.Contains})...)
+				found = append(found,
+					differValue(fmt.Sprintf("%s.%d", path, i), element,
+						returned{Type: key.Elements, Contains: key.Contains})...)
 			}
 			return found
 		}

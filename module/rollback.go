@@ -13,8 +13,9 @@ import (
 	"hardening.yama/module/internal/ptrace"
 )
 
-// rollBack takes back what a run did, last first, and returns why it failed with what could not be taken back. It stops at
-// the first step that cannot be: what is left then is the beginning of a plan, which the next run repairs (see planFor).
+// rollBack takes back what a run did, last first, and returns why it failed with what could not be
+// taken back. It stops at the first step that cannot be: what is left then is the beginning of a
+// plan, which the next run repairs (see planFor).
 func rollBack(ctx context.Context, m machine, r *Report, cause error) error {
 	if len(r.standing) == 0 {
 		return cause
@@ -65,7 +66,8 @@ func (r *Report) takeBack(ctx context.Context, m machine) error {
 				objects = append(objects, a.Object)
 			}
 			r.standing = append(r.standing, litter...)
-			return fmt.Errorf("%w: run the module again, it repairs this (still changed: %s)", err, strings.Join(objects, ", "))
+			return fmt.Errorf("%w: run the module again, it repairs this (still changed: %s)", err,
+				strings.Join(objects, ", "))
 		}
 		r.standing = r.standing[:len(r.standing)-1]
 	}

@@ -38,8 +38,9 @@ type machine interface {
 type world struct {
 	// open makes the machine that the run is about.
 	open func(host.Config) (machine, error)
-	// listen installs the signal handler, which cancels the run's context. From then on a run that is asked to stop takes back
-	// what it changed. Before that the default action is right: nothing has been changed.
+	// listen installs the signal handler, which cancels the run's context. From then on a run that
+	// is asked to stop takes back what it changed. Before that the default action is right: nothing
+	// has been changed.
 	listen func()
 	logs   logs.Places
 	// cache keeps the program on the host, nil where that is not wanted.
@@ -61,8 +62,9 @@ func openHost(c host.Config) (machine, error) {
 	return host.NewImage(c)
 }
 
-// passes bounds how often a run observes and decides again after it did something: once to verify, and once more for
-// each surprise a package can bring, since only its files tell what it really sets.
+// passes bounds how often a run observes and decides again after it did something: once to verify,
+// and once more for each surprise a package can bring, since only its files tell what it really
+// sets.
 const passes = 4
 
 // answer is what a run prints: a Report, or an Info.
@@ -72,7 +74,8 @@ type answer interface {
 	conclude(log hclog.Logger, lines *logs.Lines)
 }
 
-// run is the program: args → desired → observe → decide → apply → verify → report. It returns the exit code.
+// run is the program: args → desired → observe → decide → apply → verify → report. It returns the
+// exit code.
 func run(ctx context.Context, args []string, w world, stdout io.Writer) (code int) {
 	if w.listen == nil {
 		w.listen = func() {}
@@ -225,8 +228,8 @@ func settle(ctx context.Context, m machine, desired ptrace.Desired, report *Repo
 	return fmt.Errorf("verify: the host still needs changes after %d passes: something keeps undoing them", passes)
 }
 
-// leave ends what was started on the host, and keeps the program there for the next task, where the action plugin asks for
-// it. Check mode writes nothing.
+// leave ends what was started on the host, and keeps the program there for the next task, where the
+// action plugin asks for it. Check mode writes nothing.
 func leave(m machine, w world, request ansible.Request) (warnings []string) {
 	if err := m.Close(); err != nil {
 		warnings = append(warnings, err.Error())
@@ -259,8 +262,9 @@ func decide(ctx context.Context, m machine, d ptrace.Desired, o *ptrace.Observed
 	}
 }
 
-// apply does the actions in their order. A package manager that fails is an answer where the policy has a way around it:
-// the rest of the plan is left, and the next pass decides with what is known now.
+// apply does the actions in their order. A package manager that fails is an answer where the policy
+// has a way around it: the rest of the plan is left, and the next pass decides with what is known
+// now.
 func apply(
 	ctx context.Context, m machine, d ptrace.Desired, actions []ptrace.Action, o *ptrace.Observed, report *Report,
 ) error {

@@ -19,7 +19,8 @@ import (
 	"hardening.yama/module/internal/ptrace"
 )
 
-// fedora is a tree with an enabler: the real adapter for files and kernel, and a package manager that is a map.
+// fedora is a tree with an enabler: the real adapter for files and kernel, and a package manager
+// that is a map.
 type fedora struct {
 	*host.Host
 	root      string
@@ -46,7 +47,8 @@ func newFedora(t *testing.T) *fedora {
 	if err := furnish(root); err != nil {
 		t.Fatal(err)
 	}
-	return &fedora{root: root, offer: ptrace.Offer{Package: "yama-ptrace-enable"}, fail: func(ptrace.Action) error { return nil }}
+	return &fedora{root: root, offer: ptrace.Offer{Package: "yama-ptrace-enable"},
+		fail: func(ptrace.Action) error { return nil }}
 }
 
 func (f *fedora) open(c host.Config) (machine, error) {
@@ -89,7 +91,8 @@ func (f *fedora) Do(ctx context.Context, a ptrace.Action) error {
 // install does what the package does, scriptlet included.
 func (f *fedora) install(name string) error {
 	f.installed = name
-	if err := os.WriteFile(filepath.Join(f.root, enablerFile), []byte("kernel.yama.ptrace_scope = 0\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(f.root, enablerFile), []byte("kernel.yama.ptrace_scope = 0\n"),
+		0o644); err != nil {
 		return err
 	}
 	if _, err := os.Lstat(filepath.Join(f.root, enablerMask)); err == nil {
@@ -194,7 +197,8 @@ func encode(value any) string {
 	return string(text)
 }
 
-// TestEveryFailureIsRolledBack lets each action of each state fail in turn: the host is as before, and the report says so.
+// TestEveryFailureIsRolledBack lets each action of each state fail in turn: the host is as before,
+// and the report says so.
 func TestEveryFailureIsRolledBack(t *testing.T) {
 	broken := errors.New("the disk is full")
 	for _, to := range []string{"restricted", "permissive"} {
@@ -228,8 +232,10 @@ func TestEveryFailureIsRolledBack(t *testing.T) {
 				t.Errorf("%s, action %d failed: not as before:\n%v\n%v", to, n, before, f.files(t))
 			}
 			back, _ := report["rolled_back"].([]any)
-			if report["changed"] != false || len(back) < n || !strings.Contains(report["msg"].(string), broken.Error()) {
-				t.Errorf("%s, action %d: changed %v, %d put back, %v", to, n, report["changed"], len(back), report["msg"])
+			if report["changed"] != false || len(back) < n ||
+				!strings.Contains(report["msg"].(string), broken.Error()) {
+				t.Errorf("%s, action %d: changed %v, %d put back, %v", to, n, report["changed"], len(back),
+					report["msg"])
 			}
 			if encode(report["runtime"].(map[string]any)["before"]) != encode(report["runtime"].(map[string]any)["after"]) {
 				t.Errorf("%s, action %d: the report says the value changed", to, n)
@@ -277,7 +283,8 @@ func TestInstallationFailsAgain(t *testing.T) {
 		}
 		before := f.files(t)
 		report := f.ask(t, `{"state":"`+state+`","_ansible_diff":true}`)
-		if report["changed"] != false || report["verified"] != true || report["diff"] != nil || encode(report["actions"]) != "[]" ||
+		if report["changed"] != false || report["verified"] != true || report["diff"] != nil ||
+			encode(report["actions"]) != "[]" ||
 			!strings.Contains(encode(report["warnings"]), "package is not signed") {
 			t.Errorf("%s, again: %s", state, encode(report))
 		}
@@ -286,7 +293,8 @@ func TestInstallationFailsAgain(t *testing.T) {
 		}
 		// Once it succeeds, the drop-in goes, and the run after that has nothing to do.
 		f.fail = func(ptrace.Action) error { return nil }
-		if report := f.ask(t, `{"state":"`+state+`"}`); report["failed"] != false || f.files(t)[ptrace.DropIn] != "" || f.installed == "" {
+		if report := f.ask(t, `{"state":"`+state+`"}`); report["failed"] != false || f.files(t)[ptrace.DropIn] != "" ||
+			f.installed == "" {
 			t.Errorf("%s, now it succeeds: %s", state, encode(report))
 		}
 		if report := f.ask(t, `{"state":"`+state+`"}`); report["changed"] != false {
@@ -301,7 +309,8 @@ func TestTheFileDecides(t *testing.T) {
 	if report := f.askAs(t, &azure{f}, `{"state":"permissive"}`); report["failed"] == true {
 		t.Fatal(report["msg"])
 	}
-	if got := strings.Join(f.did, ", "); !strings.Contains(got, "install yama-ptrace-enable, set") && !strings.HasSuffix(got, "write "+ptrace.DropIn+", set "+ptrace.Key) {
+	if got := strings.Join(f.did, ", "); !strings.Contains(got, "install yama-ptrace-enable, set") &&
+		!strings.HasSuffix(got, "write "+ptrace.DropIn+", set "+ptrace.Key) {
 		t.Errorf("did %s", got)
 	}
 	if content := f.files(t)[ptrace.DropIn]; !strings.HasSuffix(content, "kernel.yama.ptrace_scope = 0\n") {
@@ -337,7 +346,8 @@ func (s *stubborn) Observe(ctx context.Context) (ptrace.Observed, error) {
 	return o, err
 }
 
-// TestEachEnablerIsAskedFor: an upgrade may leave the old enabler beside the new one, and what is true of one is not of the other.
+// TestEachEnablerIsAskedFor: an upgrade may leave the old enabler beside the new one, and what is
+// true of one is not of the other.
 func TestEachEnablerIsAskedFor(t *testing.T) {
 	for _, state := range []string{"restricted", "auto"} {
 		f := newFedora(t)
@@ -345,7 +355,8 @@ func TestEachEnablerIsAskedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		report := f.askAs(t, &two{f}, `{"state":"`+state+`"}`)
-		if got := encode(report["packages"].(map[string]any)["removed"]); got != `["yama-ptrace-enable"]` || !slices.Contains(f.did, "mask "+enablerMask) {
+		if got := encode(report["packages"].(map[string]any)["removed"]); got != `["yama-ptrace-enable"]` ||
+			!slices.Contains(f.did, "mask "+enablerMask) {
 			t.Errorf("%s removed %s, and did %v", state, got, f.did)
 		}
 		if want := `["old-enabler stays installed and its drop-in is masked: removing old-enabler would also remove elfutils-libs"]`; encode(report["warnings"]) != want {
@@ -391,7 +402,8 @@ func TestPanicIsAReport(t *testing.T) {
 	}
 }
 
-// TestStopPutsBack: a run that is told to end, as by a timeout of ansible-core's, leaves the host as it was.
+// TestStopPutsBack: a run that is told to end, as by a timeout of ansible-core's, leaves the host
+// as it was.
 func TestStopPutsBack(t *testing.T) {
 	f := newFedora(t)
 	before := f.files(t)
@@ -402,7 +414,8 @@ func TestStopPutsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if code := run(ctx, []string{"", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out); code == 0 || !strings.Contains(out.String(), "asked the run to stop") {
+	if code := run(ctx, []string{"", file}, world{open: f.open, logs: logs.Places{Root: f.root}}, &out); code == 0 ||
+		!strings.Contains(out.String(), "asked the run to stop") {
 		t.Errorf("code %d, %s", code, out.String())
 	}
 	if !same(before, f.files(t)) {
@@ -427,7 +440,8 @@ func TestOneRunAtATime(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	var out bytes.Buffer
-	run(ctx, []string{"", `{"state":"restricted"}`}, world{open: f.open, listen: stop, logs: logs.Places{Root: f.root}}, &out)
+	run(ctx, []string{"", `{"state":"restricted"}`}, world{open: f.open, listen: stop, logs: logs.Places{Root: f.root}},
+		&out)
 	if !strings.Contains(out.String(), "a signal asked the run to stop while another had /run/hardening.yama.lock") {
 		t.Errorf("asked to stop: %s", out.String())
 	}

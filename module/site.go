@@ -11,7 +11,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// readYAML reads a file of YAML. The everyday program has no parser: the action plugin reads the file on the controller.
+// readYAML reads a file of YAML. The everyday program has no parser: the action plugin reads the
+// file on the controller.
 var readYAML func(file string) (any, error)
 
 // siteCatalog returns the site's own catalog, empty where there is none.
@@ -23,7 +24,9 @@ func siteCatalog(values ansible.Values, request ansible.Request) (schema.Site, e
 	content := request.Catalog
 	if content == nil {
 		if readYAML == nil {
-			return schema.Site{}, errors.New("read the catalog " + file + ": that is the action plugin's, which did not run: call the module by its full name, hardening.yama.ptrace_scope")
+			return schema.Site{},
+				errors.New("read the catalog " + file +
+					": that is the action plugin's, which did not run: call the module by its full name, hardening.yama.ptrace_scope")
 		}
 		var err error
 		if content, err = readYAML(file); err != nil {

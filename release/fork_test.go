@@ -60,7 +60,8 @@ func TestTimestamps(t *testing.T) {
 	expression := regexp.MustCompile(`^[\d\s\:\/\.\+-TZ]*`)
 	var out bytes.Buffer
 	logger := hclog.New(&hclog.LoggerOptions{Output: &out, DisableTime: true})
-	std := log.New(logger.StandardWriter(&hclog.StandardLoggerOptions{InferLevelsWithTimestamp: true, InferLevels: true}), "", 0)
+	std := log.New(logger.StandardWriter(&hclog.StandardLoggerOptions{InferLevelsWithTimestamp: true,
+		InferLevels: true}), "", 0)
 	random := rand.New(rand.NewPCG(1, 2))
 	alphabet := []rune(" \t\f\v\r0123456789:/.+-,;<=>?@ABCSTUVZ[]az_éλ\u00a0\u2028")
 	for range 20_000 {

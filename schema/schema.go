@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package schema holds the contract of the modules: their options in Ansible's terms, and the catalog of distributions and
-// debuggers. Both are written in YAML, and `make generate` makes tables.go from it: the program needs neither the texts for
-// people nor a parser, and it has no time to lose before the package database is asked.
+// Package schema holds the contract of the modules: their options in Ansible's terms, and the
+// catalog of distributions and debuggers. Both are written in YAML, and `make generate` makes
+// tables.go from it: the program needs neither the texts for people nor a parser, and it has no
+// time to lose before the package database is asked.
 package schema
 
 import (
@@ -122,8 +123,9 @@ func (d Debugger) complete() Debugger {
 	return d
 }
 
-// Distribution returns the first entry that matches ID and VERSION_ID of os-release(5), or the unknown one. ID_LIKE does
-// not count: a relative may have another kernel default and another enabler.
+// Distribution returns the first entry that matches ID and VERSION_ID of os-release(5), or the
+// unknown one. ID_LIKE does not count: a relative may have another kernel default and another
+// enabler.
 func (c Catalog) Distribution(id, versionID string) Distribution {
 	version := leadingNumber(versionID)
 	for _, d := range c.Distributions {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestDistribution: what is listed is found by os-release(5), and nothing is guessed from a relative.
+// TestDistribution: what is listed is found by os-release(5), and nothing is guessed from a
+// relative.
 func TestDistribution(t *testing.T) {
 	c := Known()
 	for _, host := range []struct{ id, version, enabler string }{
@@ -40,7 +41,8 @@ func TestDistribution(t *testing.T) {
 	}
 }
 
-// TestWith: a site's own debuggers are added, and ignored ones go by their own name or by a package's.
+// TestWith: a site's own debuggers are added, and ignored ones go by their own name or by a
+// package's.
 func TestWith(t *testing.T) {
 	c := Catalog{Debuggers: []Debugger{
 		{Name: "gdb", Packages: []string{"gdb", "gdb-headless"}, Programs: []string{"gdb"}},

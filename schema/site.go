@@ -20,8 +20,8 @@ type Site struct {
 	IncidentalRequirers []string
 }
 
-// ReadSite reads a site's catalog from what a file of YAML or JSON holds, and says everything that is wrong with it. The
-// managers are those that there are.
+// ReadSite reads a site's catalog from what a file of YAML or JSON holds, and says everything that
+// is wrong with it. The managers are those that there are.
 func ReadSite(value any, managers []string) (Site, error) {
 	var s Site
 	r := &siteReader{}
@@ -53,9 +53,10 @@ func (r *siteReader) fail(where, format string, args ...any) {
 func (r *siteReader) distribution(where string, value any, managers []string) Distribution {
 	f := r.fields(where, value, "name", "ids", "below", "kernel_default", "managers", "enablers", "drop_ins")
 	d := Distribution{
-		Name:     r.name(where, f["name"]),
-		IDs:      r.names(where+".ids", f["ids"], IsPackageName, "an ID of os-release(5)"),
-		Managers: r.names(where+".managers", f["managers"], func(n string) bool { return slices.Contains(managers, n) }, "one of "+strings.Join(managers, ", ")),
+		Name: r.name(where, f["name"]),
+		IDs:  r.names(where+".ids", f["ids"], IsPackageName, "an ID of os-release(5)"),
+		Managers: r.names(where+".managers", f["managers"], func(n string) bool { return slices.Contains(managers, n) },
+			"one of "+strings.Join(managers, ", ")),
 		Enablers: r.names(where+".enablers", f["enablers"], IsPackageName, "a name of a package"),
 		DropIns:  r.names(where+".drop_ins", f["drop_ins"], isDropIn, "a file name that ends in .conf"),
 	}
@@ -170,8 +171,8 @@ func isDropIn(name string) bool {
 	return strings.HasSuffix(name, ".conf") && !strings.ContainsAny(name, "/\x00\n") && name[0] != '.'
 }
 
-// IsPackageName tells what a package or program may be called: a name that no package manager takes for an option or a
-// pattern.
+// IsPackageName tells what a package or program may be called: a name that no package manager takes
+// for an option or a pattern.
 func IsPackageName(name string) bool {
 	for i, r := range name {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -182,7 +183,8 @@ func IsPackageName(name string) bool {
 	return name != ""
 }
 
-// Add returns the catalog with a site's. Its distributions come first, and its debuggers replace those of their names.
+// Add returns the catalog with a site's. Its distributions come first, and its debuggers replace
+// those of their names.
 func (c Catalog) Add(s Site) Catalog {
 	c.Distributions = slices.Concat(s.Distributions, c.Distributions)
 	c.Tracers = slices.Concat(c.Tracers, s.Tracers)

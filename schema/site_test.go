@@ -11,7 +11,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// TestReadSite: what a site's file says is what is known then, and each mistake is told with its place.
+// TestReadSite: what a site's file says is what is known then, and each mistake is told with its
+// place.
 func TestReadSite(t *testing.T) {
 	const text = `
 distributions:
@@ -30,7 +31,8 @@ tracers: [sandbox, 'sandbox-*']
 	}
 	known := Known()
 	c := known.Add(site)
-	if d := c.Distribution("site", "11"); d.Name != "Site Linux" || d.Enablers[0] != "site-ptrace" || *d.KernelDefault != 1 {
+	if d := c.Distribution("site", "11"); d.Name != "Site Linux" || d.Enablers[0] != "site-ptrace" ||
+		*d.KernelDefault != 1 {
 		t.Errorf("the distribution is %+v", d)
 	}
 	packages, programs := c.Names()
@@ -67,7 +69,8 @@ tracers: [sandbox, 'sandbox-*']
 		"distributions: [{name: A, ids: [a], enablers: [e], drop_ins: [../../x.conf]}]": "drop_ins[0]: ../../x.conf is not a file name that ends in .conf",
 		"distributions: [{name: A, ids: [a]}]\ndebuggers: [{}]\ntracers: [1]":           "tracers[0]: 1 is not a name or pattern of packages",
 	} {
-		if _, err := ReadSite(parsed(t, text), []string{"dnf5", "apt"}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadSite(parsed(t, text), []string{"dnf5", "apt"}); err == nil ||
+			!strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got: %v\nwant: %s", text, err, want)
 		}
 	}

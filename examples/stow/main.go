@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Stow is a package manager for backend_plugin: what a site builds by hand lies in /usr/local/stow, a directory for each package
-// and version (gdb-14.2), and GNU Stow links those that are in use into /usr/local.
+// Stow is a package manager for backend_plugin: what a site builds by hand lies in /usr/local/stow,
+// a directory for each package and version (gdb-14.2), and GNU Stow links those that are in use
+// into /usr/local.
 package main
 
 import (
@@ -30,7 +31,8 @@ type stow struct {
 	readOnly string // why nothing can be linked here
 }
 
-// open looks at the directory once: without one, or with one that others can write to, there is nothing to say about packages.
+// open looks at the directory once: without one, or with one that others can write to, there is
+// nothing to say about packages.
 func open(host plugin.Host) (plugin.Manager, error) {
 	s := &stow{target: filepath.Join(host.Root, "/usr/local")}
 	s.dir = filepath.Join(s.target, "stow")
@@ -40,7 +42,8 @@ func open(host plugin.Host) (plugin.Manager, error) {
 	}
 	owner, _ := info.Sys().(*syscall.Stat_t)
 	if !info.IsDir() || owner == nil || owner.Uid != 0 || info.Mode()&0o022 != 0 {
-		return nil, fmt.Errorf("look for packages: %s must be a directory that only root can write to: chmod go-w it", s.dir)
+		return nil,
+			fmt.Errorf("look for packages: %s must be a directory that only root can write to: chmod go-w it", s.dir)
 	}
 	if _, err := os.Stat(program); err != nil {
 		s.readOnly = "GNU Stow is not here: " + err.Error()
@@ -150,7 +153,8 @@ func (s *stow) Installed(_ context.Context, names []string) ([]plugin.Package, e
 	return installed, nil
 }
 
-// Owners: a file belongs to the package in whose directory it lies. There is nothing to compare its content with.
+// Owners: a file belongs to the package in whose directory it lies. There is nothing to compare its
+// content with.
 func (s *stow) Owners(_ context.Context, files []string) ([]plugin.Owner, error) {
 	var owners []plugin.Owner
 	for _, file := range files {
@@ -213,7 +217,8 @@ func (s *stow) run(ctx context.Context, directory string, what ...string) error 
 	args := append([]string{"--dir=" + s.dir, "--target=" + s.target}, what...)
 	out, err := plugin.Run(ctx, program, append(args, directory)...)
 	if err == nil && out.Code != 0 {
-		err = fmt.Errorf("stow %s %s: exit code %d: %s", strings.Join(what, " "), directory, out.Code, strings.TrimSpace(out.Stderr))
+		err = fmt.Errorf("stow %s %s: exit code %d: %s", strings.Join(what, " "), directory, out.Code,
+			strings.TrimSpace(out.Stderr))
 	}
 	return err
 }

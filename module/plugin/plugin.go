@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package plugin is the SDK for package managers that the module does not know: a program implements Manager and calls
-// Serve, and a task names it in backend_plugin. docs/plugins.md shows one.
+// Package plugin is the SDK for package managers that the module does not know: a program
+// implements Manager and calls Serve, and a task names it in backend_plugin. docs/plugins.md shows
+// one.
 package plugin
 
 import "hardening.yama/module/plugin/port"
 
-// The interface and its types. Serve makes one call after the other, and the context of each carries the logger
-// (hclog.FromContext).
+// The interface and its types. Serve makes one call after the other, and the context of each
+// carries the logger (hclog.FromContext).
 type (
 	// Manager is a package manager.
 	Manager = port.Manager
@@ -25,10 +26,12 @@ type (
 	Removal = port.Removal
 )
 
-// The errors that mean something to the module. Wrap them with their cause (%w). All others mean that the call failed.
+// The errors that mean something to the module. Wrap them with their cause (%w). All others mean
+// that the call failed.
 var (
 	// ErrNotOffered: no repository has the package, and that is certain.
 	ErrNotOffered = port.ErrNotOffered
-	// ErrBusy: another process is using the package manager. The module asks again until lock_timeout is over.
+	// ErrBusy: another process is using the package manager. The module asks again until
+	// lock_timeout is over.
 	ErrBusy = port.ErrBusy
 )

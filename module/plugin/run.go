@@ -29,12 +29,14 @@ type Output struct {
 // outputLimit bounds what is kept of what a program says.
 const outputLimit = 1 << 20
 
-// lull is how long the output of a program is waited for that has ended: what it left in the background may hold it open.
+// lull is how long the output of a program is waited for that has ended: what it left in the
+// background may hold it open.
 const lull = 500 * time.Millisecond
 
-// Run runs a program by its absolute path, in a fixed locale and with nothing of anybody's environment, and ends it with the
-// context: it is asked to first, since a package manager that is killed leaves its work half done. That it ends with another
-// exit code than 0 is no error, and neither is what it leaves in the background.
+// Run runs a program by its absolute path, in a fixed locale and with nothing of anybody's
+// environment, and ends it with the context: it is asked to first, since a package manager that is
+// killed leaves its work half done. That it ends with another exit code than 0 is no error, and
+// neither is what it leaves in the background.
 func Run(ctx context.Context, program string, args ...string) (Output, error) {
 	if !path.IsAbs(program) {
 		return Output{}, fmt.Errorf("run %s: not an absolute path, and no PATH decides what runs as root", program)
@@ -68,8 +70,9 @@ func Run(ctx context.Context, program string, args ...string) (Output, error) {
 	return out, nil
 }
 
-// listen opens a pipe for a program to write to, and returns what gives the text once the program has ended. Package exec would read
-// it, too, but takes it for a failure when somebody still holds the pipe.
+// listen opens a pipe for a program to write to, and returns what gives the text once the program
+// has ended. Package exec would read it, too, but takes it for a failure when somebody still holds
+// the pipe.
 func listen(output *io.Writer) (text func(patience time.Duration) string, err error) {
 	from, to, err := os.Pipe()
 	if err != nil {

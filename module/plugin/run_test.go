@@ -15,10 +15,12 @@ func TestRun(t *testing.T) {
 		script string
 		want   Output
 	}{
-		"output":                         {`echo out; echo err >&2; exit 3`, Output{Stdout: "out\n", Stderr: "err\n", Code: 3}},
-		"a fixed environment":            {`echo "$LC_ALL $HOME $SECRET"; pwd`, Output{Stdout: "C.UTF-8 /root \n/\n"}},
-		"no more than the limit is kept": {`head -c 3000000 /dev/zero | tr '\0' x`, Output{Stdout: strings.Repeat("x", outputLimit)}},
-		"a child in the background":      {`sleep 20 & echo $! >&2; echo done`, Output{Stdout: "done\n"}},
+		"output": {`echo out; echo err >&2; exit 3`,
+			Output{Stdout: "out\n", Stderr: "err\n", Code: 3}},
+		"a fixed environment": {`echo "$LC_ALL $HOME $SECRET"; pwd`, Output{Stdout: "C.UTF-8 /root \n/\n"}},
+		"no more than the limit is kept": {`head -c 3000000 /dev/zero | tr '\0' x`,
+			Output{Stdout: strings.Repeat("x", outputLimit)}},
+		"a child in the background": {`sleep 20 & echo $! >&2; echo done`, Output{Stdout: "done\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("SECRET", "x")
@@ -39,7 +41,8 @@ func TestRun(t *testing.T) {
 	if _, err := Run(t.Context(), "sh"); err == nil || !strings.Contains(err.Error(), "not an absolute path") {
 		t.Errorf("a program that PATH decides: %v", err)
 	}
-	if _, err := Run(t.Context(), "/nonexistent/program"); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := Run(t.Context(), "/nonexistent/program"); err == nil ||
+		!strings.Contains(err.Error(), "no such file") {
 		t.Errorf("a program that is not there: %v", err)
 	}
 }

@@ -62,7 +62,8 @@ func (s *service) Open(q wire.Question, a *wire.Answer) error {
 	a.Protocol = wire.Protocol
 	return s.answer(q, a, func(context.Context) error {
 		if q.Protocol != wire.Protocol {
-			return fmt.Errorf("the module asks by protocol %d, and this plugin was built with %d", q.Protocol, wire.Protocol)
+			return fmt.Errorf("the module asks by protocol %d, and this plugin was built with %d", q.Protocol,
+				wire.Protocol)
 		}
 		manager, err := s.open(q.Host)
 		if err != nil {
@@ -142,8 +143,8 @@ func (s *service) about(q wire.Question, a *wire.Answer, ask func(context.Contex
 	})
 }
 
-// answer asks within the time that there is, and puts a code on what comes of it. The error is always nil: it would reach the
-// other side as text alone.
+// answer asks within the time that there is, and puts a code on what comes of it. The error is
+// always nil: it would reach the other side as text alone.
 func (s *service) answer(q wire.Question, a *wire.Answer, ask func(context.Context) error) error {
 	s.stopping.Lock()
 	parent := s.ctx
@@ -174,7 +175,8 @@ func (s *service) answer(q wire.Question, a *wire.Answer, ask func(context.Conte
 	return nil
 }
 
-// checked refuses what no package manager should ever see on a command line, and what no path is either.
+// checked refuses what no package manager should ever see on a command line, and what no path is
+// either.
 func checked(names []string) error {
 	for _, name := range names {
 		if !port.IsName(name) && !port.IsPath(name) {

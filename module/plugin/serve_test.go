@@ -34,7 +34,8 @@ func (s *slow) Installed(ctx context.Context, _ []string) ([]Package, error) {
 func serving(t *testing.T, m Manager) *service {
 	t.Helper()
 	s, a := newService(t.Context(), func(Host) (Manager, error) { return m, nil }), wire.Answer{}
-	if err := s.Open(wire.Question{Protocol: wire.Protocol, Patience: time.Minute}, &a); err != nil || a.Code != wire.Done {
+	if err := s.Open(wire.Question{Protocol: wire.Protocol, Patience: time.Minute}, &a); err != nil ||
+		a.Code != wire.Done {
 		t.Fatalf("%v, %+v", err, a)
 	}
 	return s

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Names prints the names of packages that the module asks a host's package database for: names ID VERSION_ID.
-// Without arguments it reads hosts, a line of ID and VERSION_ID each, and prints those of the catalog's distributions that
-// none of them is of.
+// Names prints the names of packages that the module asks a host's package database for: names ID
+// VERSION_ID. Without arguments it reads hosts, a line of ID and VERSION_ID each, and prints those
+// of the catalog's distributions that none of them is of.
 package main
 
 import (

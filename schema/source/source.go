@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package source reads the contract and the catalog as they are written, for whoever makes something from them.
+// Package source reads the contract and the catalog as they are written, for whoever makes
+// something from them.
 package source
 
 import (
@@ -70,7 +71,8 @@ func Catalog(r io.Reader) (schema.Catalog, error) {
 	return c, nil
 }
 
-// Tables returns the file of what the program is built with of it all, in Go: data that is there without any work when it starts.
+// Tables returns the file of what the program is built with of it all, in Go: data that is there
+// without any work when it starts.
 func Tables(top string) ([]byte, error) {
 	var text strings.Builder
 	text.WriteString("// SPDX-License-Identifier: GPL-3.0-or-later\n\n" +
@@ -135,7 +137,8 @@ func literal(v reflect.Value) string {
 	case reflect.Slice:
 		begin, end, known := "", ", ", ""
 		if v.Type().Elem().Kind() == reflect.Struct {
-			begin, end, known = "\n", ",\n", strings.TrimPrefix(name, "[]") // a line each, and its type need not be said again
+			// a line each, and its type need not be said again
+			begin, end, known = "\n", ",\n", strings.TrimPrefix(name, "[]")
 		}
 		b.WriteString(name + "{" + begin)
 		for i := range v.Len() {

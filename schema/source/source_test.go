@@ -14,7 +14,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// TestCatalog: a catalog that says something else than it should is refused, and the message says what.
+// TestCatalog: a catalog that says something else than it should is refused, and the message says
+// what.
 func TestCatalog(t *testing.T) {
 	for text, want := range map[string]string{
 		"debuggers: [{packages: [gdb]}]":        "a debugger has no name",

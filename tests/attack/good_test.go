@@ -273,7 +273,8 @@ func dpkg(dir string) error {
 // paragraphOf returns the paragraph of an installed package in dpkg's database, with more fields.
 func paragraphOf(name, version string, more ...string) string {
 	fields := []string{
-		"Package: " + name, "Status: install ok installed", "Maintainer: nobody", "Architecture: all", "Version: " + version,
+		"Package: " + name, "Status: install ok installed", "Maintainer: nobody", "Architecture: all",
+		"Version: " + version,
 	}
 	fields = append(append(fields, more...), "Description: stands for a package")
 	return strings.Join(fields, "\n") + "\n\n"

@@ -324,8 +324,8 @@ func (b bed) attack(t *testing.T, places []string) map[cell][]finding {
 	return outcomes
 }
 
-// always tells whether all kinds replace a name in the fixed part, and not a third of them. Hosts take
-// the longest and differ little from images. A missing name can only be a trap, not an answer.
+// always tells whether all kinds replace a name in the fixed part, and not a third of them. Hosts
+// take the longest and differ little from images. A missing name can only be a trap, not an answer.
 func (b bed) always(name string) bool {
 	return slices.Contains(b.database, name) || !b.host && b.find(name) != ""
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // TestVolume gives the program many files, lines or packages, each of which is small enough. The
-// program must end within its time and memory, with a report of less than 100 KB. It may fail if the
-// message names the file or directory.
+// program must end within its time and memory, with a report of less than 100 KB. It may fail if
+// the message names the file or directory.
 func TestVolume(t *testing.T) {
 	sandbox.Enter(t)
 	layer := hostLayer(t)

@@ -25,34 +25,54 @@ func check(t testing.TB, arguments string) (Values, error) {
 	return Check("ptrace_scope", schema.Scope.Options, request.Arguments)
 }
 
-// arguments are what users pass, well and badly. Each is checked by us and by the real ansible-core.
+// arguments are what users pass, well and badly. Each is checked by us and by the real
+// ansible-core.
 var arguments = []string{
-	`{}`, `{"state":"auto"}`, `{"state":null}`, `{"state":false}`, `{"state":"on"}`, `{"state":{"a":"b"}}`, `{"state":["auto"]}`, `{"state":1}`,
-	`{"state":"auto","restricted_scope":"high"}`, `{"state":"auto","restricted_scope":"2"}`, `{"state":"auto","restricted_scope":2.0}`,
-	`{"state":"auto","restricted_scope":1.5}`, `{"state":"auto","restricted_scope":" 3 "}`, `{"state":"auto","restricted_scope":[1]}`,
-	`{"state":"auto","restricted_scope":9}`, `{"state":"auto","restricted_scope":""}`, `{"state":"auto","restricted_scope":null}`,
+	`{}`, `{"state":"auto"}`, `{"state":null}`, `{"state":false}`, `{"state":"on"}`, `{"state":{"a":"b"}}`,
+	`{"state":["auto"]}`, `{"state":1}`,
+	`{"state":"auto","restricted_scope":"high"}`, `{"state":"auto","restricted_scope":"2"}`,
+	`{"state":"auto","restricted_scope":2.0}`,
+	`{"state":"auto","restricted_scope":1.5}`, `{"state":"auto","restricted_scope":" 3 "}`,
+	`{"state":"auto","restricted_scope":[1]}`,
+	`{"state":"auto","restricted_scope":9}`, `{"state":"auto","restricted_scope":""}`,
+	`{"state":"auto","restricted_scope":null}`,
 	`{"state":"auto","restricted_scope":"it's"}`, `{"state":"auto","restricted_scope":{"a":1}}`,
-	`{"state":"auto","lock_timeout":"1e2"}`, `{"state":"auto","lock_timeout":"0x10"}`, `{"state":"auto","lock_timeout":"1_000"}`,
-	`{"state":"auto","lock_timeout":"-1"}`, `{"state":"auto","lock_timeout":"1.50"}`, `{"state":"auto","lock_timeout":"+5"}`,
-	`{"state":"auto","exact":"maybe"}`, `{"state":"auto","exact":2}`, `{"state":"auto","exact":1.0}`, `{"state":"auto","exact":[1]}`,
-	`{"state":"auto","exact":null}`, `{"state":"auto","exact":" Yes "}`, `{"state":"auto","exact":"OFF"}`, `{"state":"auto","exact":"1.0"}`,
+	`{"state":"auto","lock_timeout":"1e2"}`, `{"state":"auto","lock_timeout":"0x10"}`,
+	`{"state":"auto","lock_timeout":"1_000"}`,
+	`{"state":"auto","lock_timeout":"-1"}`, `{"state":"auto","lock_timeout":"1.50"}`,
+	`{"state":"auto","lock_timeout":"+5"}`,
+	`{"state":"auto","exact":"maybe"}`, `{"state":"auto","exact":2}`, `{"state":"auto","exact":1.0}`,
+	`{"state":"auto","exact":[1]}`,
+	`{"state":"auto","exact":null}`, `{"state":"auto","exact":" Yes "}`, `{"state":"auto","exact":"OFF"}`,
+	`{"state":"auto","exact":"1.0"}`,
 	`{"state":"auto","exact":""}`, `{"state":"auto","exact":0}`,
-	`{"state":"auto","debuggers":"a,b"}`, `{"state":"auto","debuggers":5}`, `{"state":"auto","debuggers":1.5}`, `{"state":"auto","debuggers":{"a":1}}`,
-	`{"state":"auto","debuggers":[1,true,null,"x"]}`, `{"state":"auto","debuggers":""}`, `{"state":"auto","debuggers":true}`, `{"state":"auto","debuggers":[]}`,
-	`{"state":"auto","reason":5}`, `{"state":"auto","reason":true}`, `{"state":"auto","reason":{"a":1}}`, `{"state":"auto","reason":1.0}`,
+	`{"state":"auto","debuggers":"a,b"}`, `{"state":"auto","debuggers":5}`, `{"state":"auto","debuggers":1.5}`,
+	`{"state":"auto","debuggers":{"a":1}}`,
+	`{"state":"auto","debuggers":[1,true,null,"x"]}`, `{"state":"auto","debuggers":""}`,
+	`{"state":"auto","debuggers":true}`, `{"state":"auto","debuggers":[]}`,
+	`{"state":"auto","reason":5}`, `{"state":"auto","reason":true}`, `{"state":"auto","reason":{"a":1}}`,
+	`{"state":"auto","reason":1.0}`,
 	`{"state":"auto","reason":null}`, `{"state":"auto","reason":["a","b\n"]}`, `{"state":"auto","reason":"ünï\u2028"}`,
-	`{"state":"auto","bogus":1,"other":2}`, `{"bogus":1}`, `{"state":"on","bogus":1}`, `{"state":"on","restricted_scope":"high"}`,
+	`{"state":"auto","bogus":1,"other":2}`, `{"bogus":1}`, `{"state":"on","bogus":1}`,
+	`{"state":"on","restricted_scope":"high"}`,
 	`{"state":"auto","packages":"yes"}`, `{"state":"auto","packages":true}`,
 	`{"state":"auto","backend_plugin":{"path":"/x","sha256":"y"}}`, `{"state":"auto","backend_plugin":{"path":"/x"}}`,
-	`{"state":"auto","backend_plugin":{}}`, `{"state":"auto","backend_plugin":null}`, `{"state":"auto","backend_plugin":""}`,
-	`{"state":"auto","backend_plugin":"x"}`, `{"state":"auto","backend_plugin":["a"]}`, `{"state":"auto","backend_plugin":[]}`,
-	`{"state":"auto","backend_plugin":[{"path":"/x"}]}`, `{"backend_plugin":"x"}`, `{"state":"on","backend_plugin":{"bogus":1}}`,
+	`{"state":"auto","backend_plugin":{}}`, `{"state":"auto","backend_plugin":null}`,
+	`{"state":"auto","backend_plugin":""}`,
+	`{"state":"auto","backend_plugin":"x"}`, `{"state":"auto","backend_plugin":["a"]}`,
+	`{"state":"auto","backend_plugin":[]}`,
+	`{"state":"auto","backend_plugin":[{"path":"/x"}]}`, `{"backend_plugin":"x"}`,
+	`{"state":"on","backend_plugin":{"bogus":1}}`,
 	`{"state":"auto","backend_plugin":"path=/x sha256=y"}`, `{"state":"auto","backend_plugin":"path=/x, sha256='y z'"}`,
-	`{"state":"auto","backend_plugin":"path=/x sha256"}`, `{"state":"auto","backend_plugin":" path=a\\=b\\ c sha256=\"'\""}`,
-	`{"state":"auto","backend_plugin":"{\"path\":\"/x\",\"sha256\":\"y\"}"}`, `{"state":"auto","backend_plugin":"{'path': '/x', 'sha256': 'y'}"}`,
+	`{"state":"auto","backend_plugin":"path=/x sha256"}`,
+	`{"state":"auto","backend_plugin":" path=a\\=b\\ c sha256=\"'\""}`,
+	`{"state":"auto","backend_plugin":"{\"path\":\"/x\",\"sha256\":\"y\"}"}`,
+	`{"state":"auto","backend_plugin":"{'path': '/x', 'sha256': 'y'}"}`,
 	`{"state":"auto","backend_plugin":"{'path'"}`, `{"state":"auto","backend_plugin":"{\"path\":1} x"}`,
-	`{"state":"auto","backend_plugin":{"path":"/x","sha256":"y","bogus":1}}`, `{"state":"auto","backend_plugin":{"bogus":1}}`,
-	`{"state":"auto","backend_plugin":{"path":null,"sha256":1.0}}`, `{"state":"auto","backend_plugin":{"path":["a"],"sha256":{"b":true}}}`,
+	`{"state":"auto","backend_plugin":{"path":"/x","sha256":"y","bogus":1}}`,
+	`{"state":"auto","backend_plugin":{"bogus":1}}`,
+	`{"state":"auto","backend_plugin":{"path":null,"sha256":1.0}}`,
+	`{"state":"auto","backend_plugin":{"path":["a"],"sha256":{"b":true}}}`,
 	`{"state":"on","backend_plugin":{}}`, `{"state":"auto","backend_plugin":"path=/x path=/y sha256=z,,"}`,
 }
 
@@ -140,7 +160,8 @@ func TestArgumentsAgreeWithAnsibleCore(t *testing.T) {
 	}
 }
 
-// TestArguments says the same for what matters most, where no ansible-core is at hand, and what we do otherwise.
+// TestArguments says the same for what matters most, where no ansible-core is at hand, and what we
+// do otherwise.
 func TestArguments(t *testing.T) {
 	for text, want := range map[string]string{
 		`{}`:                                  "missing required arguments: state",
@@ -171,22 +192,26 @@ func TestReadRequest(t *testing.T) {
 		`"_ansible_version":"2.19.0","_ansible_verbosity":3,"_ansible_debug":true,"_ansible_syslog_facility":"LOG_LOCAL1","_ansible_target_log_info":"play",` +
 		`"_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64","_ansible_tmpdir":null}`)
 	got, err := ReadRequest([]string{"x", file})
-	want := Request{Module: "hardening.yama.ptrace_scope", Arguments: map[string]any{"state": "auto"}, Check: true, Diff: true,
-		Log: Log{Allowed: true, Facility: "LOG_LOCAL1", Prefix: "play", Debug: true, Verbosity: 3}}
+	want := Request{Module: "hardening.yama.ptrace_scope", Arguments: map[string]any{"state": "auto"}, Check: true,
+		Diff: true,
+		Log:  Log{Allowed: true, Facility: "LOG_LOCAL1", Prefix: "play", Debug: true, Verbosity: 3}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
 	// The action plugin gives the object itself to a program that is on the host already.
-	got, err = ReadRequest([]string{"x", `{"state":"auto","_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64",` +
-		`"_hardening_yama_module":"hardening.yama.ptrace_scope_info","_hardening_yama_cache_as":"abc"}`})
-	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"}, Invocation: true, CacheAs: "abc",
+	got, err = ReadRequest([]string{"x",
+		`{"state":"auto","_ansible_module_name":"hardening.yama.__bin__.ptrace_scope_linux_amd64",` +
+			`"_hardening_yama_module":"hardening.yama.ptrace_scope_info","_hardening_yama_cache_as":"abc"}`})
+	want = Request{Module: "hardening.yama.ptrace_scope_info", Arguments: map[string]any{"state": "auto"},
+		Invocation: true, CacheAs: "abc",
 		Log: Log{Allowed: true, ByHand: true}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, error %v; want %+v", got, err, want)
 	}
 	// Only what surely allows it lets a line into the log.
 	for value, want := range map[string]bool{"false": true, "true": false, "null": false, `"no"`: false, "0": false} {
-		if got, err := ReadRequest([]string{"x", `{"_ansible_no_log":` + value + `}`}); err != nil || got.Log.Allowed != want {
+		if got, err := ReadRequest([]string{"x", `{"_ansible_no_log":` + value + `}`}); err != nil ||
+			got.Log.Allowed != want {
 			t.Errorf("with no_log %s a log is allowed: %v, %v", value, got.Log.Allowed, err)
 		}
 	}
@@ -211,7 +236,8 @@ func TestReadRequest(t *testing.T) {
 			t.Errorf("%.40q: got error %v, want one with %q", content, err, want)
 		}
 	}
-	for _, args := range [][]string{{"x"}, {"x", file, "more"}, {"x", file + ".missing"}, {"x", filepath.Dir(file)}, {"x", `{"state":`}} {
+	for _, args := range [][]string{{"x"}, {"x", file, "more"}, {"x", file + ".missing"}, {"x", filepath.Dir(file)},
+		{"x", `{"state":`}} {
 		if _, err := ReadRequest(args); err == nil || !strings.HasPrefix(err.Error(), "read arguments: ") {
 			t.Errorf("%q: got error %v", args, err)
 		}
@@ -249,7 +275,8 @@ func TestReply(t *testing.T) {
 	}
 }
 
-// FuzzCheck: any object of arguments is either refused with a message or gives a value for every option.
+// FuzzCheck: any object of arguments is either refused with a message or gives a value for every
+// option.
 func FuzzCheck(f *testing.F) {
 	for _, a := range arguments {
 		f.Add([]byte(a))

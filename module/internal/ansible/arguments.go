@@ -16,13 +16,14 @@ import (
 	"hardening.yama/schema"
 )
 
-// Values are checked arguments: every option of the contract, as string, int64, bool, []string, Values for a dict, or nil where
-// it has neither a value nor a default.
+// Values are checked arguments: every option of the contract, as string, int64, bool, []string,
+// Values for a dict, or nil where it has neither a value nor a default.
 type Values map[string]any
 
-// Check holds raw arguments against the options, coerces them as ansible-core does, and fails in its words and order
-// (module_utils/common/arg_spec.py): what is no dict, missing, then types, then choices, then the same in dicts, then unsupported names. Unlike
-// ansible-core it refuses a boolean for an integer.
+// Check holds raw arguments against the options, coerces them as ansible-core does, and fails in
+// its words and order (module_utils/common/arg_spec.py): what is no dict, missing, then types, then
+// choices, then the same in dicts, then unsupported names. Unlike ansible-core it refuses a boolean
+// for an integer.
 func Check(module string, options []schema.Option, raw map[string]any) (Values, error) {
 	if err := lookIntoDicts(options, raw); err != nil {
 		return nil, err
@@ -108,7 +109,8 @@ func checkChoice(o schema.Option, value any) error {
 	return fmt.Errorf("value of %s must be one of: %s, got: %s", o.Name, strings.Join(names, ", "), pythonStr(value))
 }
 
-// checkSupported names all that is not supported, and what is at the first level where there is such a name.
+// checkSupported names all that is not supported, and what is at the first level where there is
+// such a name.
 func checkSupported(module string, options []schema.Option, raw map[string]any, dicts map[string]map[string]any) error {
 	supported, unsupported := unsupportedIn("", options, raw)
 	for _, o := range options {
@@ -124,7 +126,8 @@ func checkSupported(module string, options []schema.Option, raw map[string]any, 
 	}
 	sort.Strings(supported)
 	sort.Strings(unsupported)
-	return fmt.Errorf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.", //nolint:staticcheck,revive // ansible-core's words
+	//nolint:staticcheck,revive // ansible-core's words
+	return fmt.Errorf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.",
 		module, strings.Join(unsupported, ", "), strings.Join(supported, ", "))
 }
 
@@ -171,7 +174,8 @@ func toStr(value any) string {
 	return pythonStr(value)
 }
 
-// toPath replaces variables and the home directory in front, as os.path.expandvars and expanduser do.
+// toPath replaces variables and the home directory in front, as os.path.expandvars and expanduser
+// do.
 func toPath(value any) string {
 	text := os.Expand(toStr(value), func(name string) string {
 		if v, set := os.LookupEnv(name); set {
@@ -194,8 +198,8 @@ func toInt(value any) (int64, string) {
 	case string:
 		text = strings.ReplaceAll(strings.TrimSpace(v), "_", "")
 	}
-	// What Python's Decimal reads: digits, a point, an exponent, and no other base. Numbers that a float cannot hold
-	// exactly are nothing that an option of ours could mean.
+	// What Python's Decimal reads: digits, a point, an exponent, and no other base. Numbers that a
+	// float cannot hold exactly are nothing that an option of ours could mean.
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil || strings.ContainsAny(text, "xXpP") || n != math.Trunc(n) || math.Abs(n) > 1<<53 {
 		return 0, problem

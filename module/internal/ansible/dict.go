@@ -11,8 +11,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// lookIntoDicts refuses what is no dictionary where there should be one. Ansible-core looks for secrets in them before it checks
-// anything, and a list it takes for several.
+// lookIntoDicts refuses what is no dictionary where there should be one. Ansible-core looks for
+// secrets in them before it checks anything, and a list it takes for several.
 func lookIntoDicts(options []schema.Option, raw map[string]any) error {
 	for _, o := range options {
 		value := raw[o.Name]
@@ -29,7 +29,8 @@ func lookIntoDicts(options []schema.Option, raw map[string]any) error {
 					return errors.New(problem)
 				}
 			} else if _, isDict := element.(map[string]any); !isDict {
-				return fmt.Errorf("Value '%s' in the sub parameter field '%s' must be a dict, not '%s'", //nolint:staticcheck // ansible-core's words
+				//nolint:staticcheck // ansible-core's words
+				return fmt.Errorf("Value '%s' in the sub parameter field '%s' must be a dict, not '%s'",
 					pythonStr(element), o.Name, pythonType(element))
 			}
 		}
@@ -37,7 +38,8 @@ func lookIntoDicts(options []schema.Option, raw map[string]any) error {
 	return nil
 }
 
-// toDict reads a dictionary, also from text as ad-hoc calls have it: JSON, a Python dictionary of plain words, or key=value.
+// toDict reads a dictionary, also from text as ad-hoc calls have it: JSON, a Python dictionary of
+// plain words, or key=value.
 func toDict(value any) (map[string]any, string) {
 	text, isText := value.(string)
 	switch dict, isDict := value.(map[string]any); {
@@ -56,7 +58,8 @@ func toDict(value any) (map[string]any, string) {
 func dictInBraces(text string) (map[string]any, string) {
 	texts := []string{text}
 	if !strings.ContainsAny(text, "\"\\") {
-		texts = append(texts, strings.ReplaceAll(text, "'", "\"")) // Python's quotes, and nothing in them to take care of
+		// Python's quotes, and nothing in them to take care of
+		texts = append(texts, strings.ReplaceAll(text, "'", "\""))
 	}
 	for _, text := range texts {
 		var dict map[string]any

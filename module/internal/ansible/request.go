@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package ansible speaks the protocol between ansible-core and a binary module: a file of arguments in, one line of
-// JSON out.
+// Package ansible speaks the protocol between ansible-core and a binary module: a file of arguments
+// in, one line of JSON out.
 package ansible
 
 import (
@@ -26,9 +26,11 @@ type Request struct {
 	Arguments map[string]any
 	Check     bool
 	Diff      bool
-	// Invocation tells whether the report shows the arguments: ansible-core up to 2.20 leaves that to the module.
+	// Invocation tells whether the report shows the arguments: ansible-core up to 2.20 leaves that
+	// to the module.
 	Invocation bool
-	// CacheAs is the checksum under which the program is to stay on the host for the next task, empty where it is not.
+	// CacheAs is the checksum under which the program is to stay on the host for the next task,
+	// empty where it is not.
 	CacheAs string
 	// Catalog is the site's catalog, where the action plugin has read it.
 	Catalog any
@@ -37,7 +39,8 @@ type Request struct {
 
 // Log is what ansible-core wants logged.
 type Log struct {
-	// Allowed: neither the task has no_log nor the configuration no_target_syslog, which ansible-core makes one.
+	// Allowed: neither the task has no_log nor the configuration no_target_syslog, which
+	// ansible-core makes one.
 	Allowed bool
 	// Facility is the name of syslog's, Prefix what stands before each line.
 	Facility, Prefix string
@@ -54,7 +57,8 @@ const argumentsLimit = 8 << 20
 // defaultModule is the name when ansible-core gives none.
 const defaultModule = "ptrace_scope"
 
-// asWritten returns the module's name as the user wrote it, where ansible-core has the name of a build of ours for it.
+// asWritten returns the module's name as the user wrote it, where ansible-core has the name of a
+// build of ours for it.
 func asWritten(name string) string {
 	before, build, ours := strings.Cut(name, "__bin__.")
 	module, arch, found := strings.Cut(build, "_linux_")
@@ -64,25 +68,27 @@ func asWritten(name string) string {
 	return before + strings.TrimSuffix(module, "_plugins")
 }
 
-// CommandLine returns the program's command line, and takes the object of arguments off it: the journal notes the command
-// line of whoever logs, and there may be secrets in it.
+// CommandLine returns the program's command line, and takes the object of arguments off it: the
+// journal notes the command line of whoever logs, and there may be secrets in it.
 func CommandLine() []string {
 	args := make([]string, 0, len(os.Args))
 	for _, arg := range os.Args {
 		args = append(args, strings.Clone(arg))
 		if strings.HasPrefix(arg, "{") {
-			clear(unsafe.Slice(unsafe.StringData(arg), len(arg))) // #nosec G103 -- the kernel's copy of it, which is our own stack
+			// #nosec G103 -- the kernel's copy of it, which is our own stack
+			clear(unsafe.Slice(unsafe.StringData(arg), len(arg)))
 		}
 	}
 	return args
 }
 
-// ReadRequest reads the arguments file that the command line names. Even with an error the request is as complete as
-// could be read, so that the failure can be reported as ansible-core wants it.
+// ReadRequest reads the arguments file that the command line names. Even with an error the request
+// is as complete as could be read, so that the failure can be reported as ansible-core wants it.
 func ReadRequest(args []string) (Request, error) {
 	request := Request{Module: defaultModule, Invocation: true}
 	if len(args) != 2 {
-		return request, errors.New("read arguments: this is an Ansible module: give it the path of a JSON file with its arguments")
+		return request,
+			errors.New("read arguments: this is an Ansible module: give it the path of a JSON file with its arguments")
 	}
 	// The action plugin gives the object itself to a program that is on the host already.
 	if strings.HasPrefix(args[1], "{") {
@@ -135,7 +141,8 @@ func (r *Request) parse(content []byte) error {
 	r.CacheAs, _ = object["_hardening_yama_cache_as"].(string)
 	r.Catalog = object["_hardening_yama_catalog"]
 	r.Log = logOf(object)
-	// To ansible-core the module is the name of a build; the action plugin tells what the user wrote.
+	// To ansible-core the module is the name of a build; the action plugin tells what the user
+	// wrote.
 	for _, key := range []string{"_ansible_module_name", "_hardening_yama_module"} {
 		if name, ok := object[key].(string); ok && name != "" {
 			r.Module = asWritten(name)
@@ -160,8 +167,9 @@ func logOf(object map[string]any) Log {
 	return l
 }
 
-// Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream before it is then no part
-// of that line. Every string of the report is made printable first: ansible-core shows most of them as they are.
+// Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream
+// before it is then no part of that line. Every string of the report is made printable first:
+// ansible-core shows most of them as they are.
 func Reply(w io.Writer, report any) error {
 	line := bytes.NewBufferString("\n")
 	encoder := json.NewEncoder(line)

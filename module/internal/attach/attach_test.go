@@ -98,7 +98,8 @@ func TestTry(t *testing.T) {
 	}
 	cmd := exec.Command(copied)
 	cmd.Env = []string{once + "=1"}
-	if output, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(output), fmt.Sprint(matrix)+" <nil>") {
+	if output, err := cmd.CombinedOutput(); err != nil ||
+		!strings.HasPrefix(string(output), fmt.Sprint(matrix)+" <nil>") {
 		t.Errorf("from a file that only root can run: %v, %s", err, output)
 	}
 	open(t, filepath.Dir(copied))
@@ -108,7 +109,8 @@ func TestTry(t *testing.T) {
 	cmd = exec.Command(copied)
 	cmd.Env = []string{once + "=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 4711, Gid: 4711}}
-	if output, err := cmd.CombinedOutput(); err != nil || !strings.HasPrefix(string(output), fmt.Sprint(matrix)+" <nil>") {
+	if output, err := cmd.CombinedOutput(); err != nil ||
+		!strings.HasPrefix(string(output), fmt.Sprint(matrix)+" <nil>") {
 		t.Errorf("as an ordinary user: %v, %s", err, output)
 	}
 }
@@ -240,7 +242,8 @@ func isTheUser(pid int) bool {
 	return err == nil && !bytes.Contains(status, []byte("\nUid:\t0\t"))
 }
 
-// trying starts a tracer and its two targets, as Try does, and returns them when the targets are ready.
+// trying starts a tracer and its two targets, as Try does, and returns them when the targets are
+// ready.
 func trying(ctx context.Context) (user int, all [3]*process, err error) {
 	user = os.Geteuid()
 	if user == 0 {
@@ -460,7 +463,8 @@ func denyPtrace() {
 	syscall.AllThreadsSyscall(syscall.SYS_PRCTL, 38, 1, 0) // PR_SET_NO_NEW_PRIVS
 	const setModeFilter, allThreads = 1, 1
 	const sysSeccomp = 317 // on x86_64
-	if _, _, errno := syscall.Syscall(sysSeccomp, setModeFilter, allThreads, uintptr(unsafe.Pointer(&list))); errno != 0 {
+	if _, _, errno := syscall.Syscall(sysSeccomp, setModeFilter, allThreads,
+		uintptr(unsafe.Pointer(&list))); errno != 0 {
 		fmt.Println("seccomp:", errno)
 		os.Exit(1)
 	}
@@ -491,7 +495,8 @@ func TestJudge(t *testing.T) {
 		{"restricted", Matrix{Sibling: eperm}, 1, Facts{}, "", ""},
 		{"admin only", Matrix{eperm, eperm, eperm, eperm}, 2, Facts{}, "", ""},
 		{"no attach", Matrix{eperm, eperm, eperm, eperm}, 3, Facts{}, "", ""},
-		{"not restricted at all", Matrix{}, 1, Facts{}, "an unprivileged process may attach to a process that it did not start, whatever the scope says", ""},
+		{"not restricted at all", Matrix{}, 1, Facts{},
+			"an unprivileged process may attach to a process that it did not start, whatever the scope says", ""},
 		{
 			"a filter", Matrix{eperm, eperm, eperm, eperm}, 1, Facts{Seccomp: true, Container: "podman"}, "",
 			"an unprivileged process may not attach to its own child (denied) nor attach to a process that named it with PR_SET_PTRACER (denied) " +

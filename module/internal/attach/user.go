@@ -19,9 +19,9 @@ type span struct{ first, count int }
 
 func (s span) has(id int) bool { return id >= s.first && id-s.first < s.count }
 
-// high and low are ranges that systemd.io/UIDS-GIDS lists as unused. High is also above the IDs that
-// SSSD computes for accounts (up to 2000200000, sssd-ldap(5)) and below those of Podman's containers
-// (from 2147483647, podman-run(1)). A container with 65536 IDs has low.
+// high and low are ranges that systemd.io/UIDS-GIDS lists as unused. High is also above the IDs
+// that SSSD computes for accounts (up to 2000200000, sssd-ldap(5)) and below those of Podman's
+// containers (from 2147483647, podman-run(1)). A container with 65536 IDs has low.
 var high, low = span{2_100_000_000, 47_352_576}, span{60578, 606}
 
 const (

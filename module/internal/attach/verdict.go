@@ -55,8 +55,9 @@ type Facts struct {
 	DenyPtrace bool
 }
 
-// Expect holds a matrix against a scope, -1 without Yama. Loose says what was allowed that should not be, and strict what
-// was denied that should be allowed, with the likely cause. Both are empty where all is as it should be.
+// Expect holds a matrix against a scope, -1 without Yama. Loose says what was allowed that should
+// not be, and strict what was denied that should be allowed, with the likely cause. Both are empty
+// where all is as it should be.
 func (m Matrix) Expect(scope int, f Facts) (loose, strict string) {
 	want := expected[max(scope, 0)].Ways()
 	var allowed, denied []string
@@ -72,7 +73,8 @@ func (m Matrix) Expect(scope int, f Facts) (loose, strict string) {
 		loose = "an unprivileged process may " + strings.Join(allowed, " and ") + ", whatever the scope says"
 	}
 	if denied != nil {
-		strict = "an unprivileged process may not " + strings.Join(denied, " nor ") + ", though the scope lets it: " + f.cause()
+		strict = "an unprivileged process may not " + strings.Join(denied, " nor ") + ", though the scope lets it: " +
+			f.cause()
 	}
 	return loose, strict
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package cache keeps the program on the host between tasks, under its SHA-256. The action plugin's command runs it from
-// there, after a look at owner, mode and content.
+// Package cache keeps the program on the host between tasks, under its SHA-256. The action plugin's
+// command runs it from there, after a look at owner, mode and content.
 package cache
 
 import (
@@ -24,7 +24,8 @@ const parent, dir = "/var/cache", "/var/cache/hardening.yama"
 // lockFile lies where root alone can open it: who can open a file can lock it.
 const lockDir, lockFile = "/run", "hardening.yama.cache.lock"
 
-// checkedSuffix is what the action plugin's command gives the file beside a program whose content it has found right.
+// checkedSuffix is what the action plugin's command gives the file beside a program whose content
+// it has found right.
 const checkedSuffix = ".checked"
 
 // Other versions are of other controllers, unless none has sent them for long.
@@ -36,8 +37,9 @@ const (
 // programLimit bounds how large a program can be; the larger build has 12 MB.
 const programLimit = 64 << 20
 
-// Program leaves this program on the host under the checksum that the controller knows it by, and removes the oldest
-// ones. Only root does. Where nothing can be written or run, nothing is left, and that is no error.
+// Program leaves this program on the host under the checksum that the controller knows it by, and
+// removes the oldest ones. Only root does. Where nothing can be written or run, nothing is left,
+// and that is no error.
 func Program(sum string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -62,7 +64,8 @@ func self() ([]byte, error) {
 	return os.ReadFile("/proc/self/exe") // the kernel's own link to what runs, whatever has its name by now
 }
 
-// Tidy removes what a killed run left in the cache. Whether that succeeds changes nothing for the host.
+// Tidy removes what a killed run left in the cache. Whether that succeeds changes nothing for the
+// host.
 func Tidy() {
 	if os.Geteuid() != 0 {
 		return
@@ -152,7 +155,8 @@ func remove(d *tree.Dir, names []string, unwanted func(string) bool) (err error)
 	return err
 }
 
-// others returns the newest other versions that were sent within some weeks, with their markers: another controller has them.
+// others returns the newest other versions that were sent within some weeks, with their markers:
+// another controller has them.
 func others(d *tree.Dir, names []string, ours string) (stay []string) {
 	type version struct {
 		name string

@@ -34,12 +34,14 @@ func treeOf(t *testing.T, names ...string) (*tree.Tree, string) {
 	return files, root
 }
 
-// theSum stands for the SHA-256 of theProgram; nobody computes it on the host but the action plugin's command.
+// theSum stands for the SHA-256 of theProgram; nobody computes it on the host but the action
+// plugin's command.
 var theSum = strings.Repeat("0123456789abcdef", 4)
 
 const theProgram = "\x7fELF, say"
 
-// TestCacheProgram: the program is kept as it is, whatever was there, and nowhere where others could change it.
+// TestCacheProgram: the program is kept as it is, whatever was there, and nowhere where others
+// could change it.
 func TestCacheProgram(t *testing.T) {
 	for name, c := range map[string]struct {
 		// before makes what is there, in the host's /var/cache.
@@ -52,21 +54,30 @@ func TestCacheProgram(t *testing.T) {
 		"the same":               {before: files("ptrace_scope-"+theSum, theProgram)},
 		"cut short":              {before: files("ptrace_scope-"+theSum, theProgram[:3])},
 		"what a killed run left": {before: files(".ptrace_scope-1.tmp", "", "other", ""), left: []string{"other"}},
-		"other controllers' versions": {before: files("ptrace_scope-1", "", "ptrace_scope-1.checked", "", "ptrace_scope-"+theSum+".checked", ""),
+		"other controllers' versions": {before: files("ptrace_scope-1", "", "ptrace_scope-1.checked", "",
+			"ptrace_scope-"+theSum+".checked", ""),
 			left: []string{"ptrace_scope-1", "ptrace_scope-1.checked"}},
-		"a version of a month ago": {before: aged(map[string]time.Duration{"ptrace_scope-1": 31 * 24 * time.Hour, "ptrace_scope-2": 29 * 24 * time.Hour}),
+		"a version of a month ago": {before: aged(map[string]time.Duration{"ptrace_scope-1": 31 * 24 * time.Hour,
+			"ptrace_scope-2": 29 * 24 * time.Hour}),
 			left: []string{"ptrace_scope-2"}},
-		"four others": {before: aged(map[string]time.Duration{"ptrace_scope-1": 1, "ptrace_scope-2": time.Hour, "ptrace_scope-3": 2, "ptrace_scope-4": 3}),
+		"four others": {before: aged(map[string]time.Duration{"ptrace_scope-1": 1, "ptrace_scope-2": time.Hour,
+			"ptrace_scope-3": 2, "ptrace_scope-4": 3}),
 			left: []string{"ptrace_scope-1", "ptrace_scope-3", "ptrace_scope-4"}},
 		"a marker without a program": {before: files("ptrace_scope-1.checked", "")},
-		"the other build":            {before: files("ptrace_scope_plugins-1", ""), left: []string{"ptrace_scope_plugins-1"}},
-		"a link":                     {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
-		"others' program":            {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
-		"the setuid bit":             {before: modes(0o755|os.ModeSetuid, "hardening.yama/ptrace_scope-"+theSum)},
-		"others' directory":          {before: modes(0o777, "hardening.yama"), err: "can be written by others than root"},
-		"a linked directory":         {before: links(".", "hardening.yama"), err: "cannot be trusted in its place"},
-		"a linked /var/cache":        {before: linkedCache, err: "cannot be trusted in its place: have it mounted there (mount --bind), or set hardening_yama_cache to false"},
-		"a file for a directory": {before: func(cache string) error { return os.WriteFile(filepath.Join(cache, "hardening.yama"), nil, 0o644) },
+		"the other build": {before: files("ptrace_scope_plugins-1", ""),
+			left: []string{"ptrace_scope_plugins-1"}},
+		"a link":          {before: links("/dev/null", "hardening.yama/ptrace_scope-"+theSum)},
+		"others' program": {before: modes(0o777, "hardening.yama/ptrace_scope-"+theSum)},
+		"the setuid bit":  {before: modes(0o755|os.ModeSetuid, "hardening.yama/ptrace_scope-"+theSum)},
+		"others' directory": {before: modes(0o777, "hardening.yama"),
+			err: "can be written by others than root"},
+		"a linked directory": {before: links(".", "hardening.yama"), err: "cannot be trusted in its place"},
+		"a linked /var/cache": {before: linkedCache,
+			err: "cannot be trusted in its place: have it mounted there (mount --bind), or set hardening_yama_cache to false"},
+		"a file for a directory": {before: func(cache string) error {
+			return os.WriteFile(filepath.Join(cache,
+				"hardening.yama"), nil, 0o644)
+		},
 			err: "not a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +102,8 @@ func TestCacheProgram(t *testing.T) {
 				t.Errorf("kept %q, %v", content, err)
 			}
 			for _, name := range []string{file, filepath.Dir(file)} {
-				if info, err := os.Lstat(name); err != nil || info.Mode().Perm() != 0o755 || info.Mode()&(os.ModeSymlink|os.ModeSetuid) != 0 {
+				if info, err := os.Lstat(name); err != nil || info.Mode().Perm() != 0o755 ||
+					info.Mode()&(os.ModeSymlink|os.ModeSetuid) != 0 {
 					t.Errorf("%s: %v, %v", name, info.Mode(), err)
 				}
 			}
@@ -109,11 +121,13 @@ func TestCacheProgram(t *testing.T) {
 	}
 }
 
-// TestCacheNothing: a name that is no checksum leads nowhere, and a host without /var/cache has no place.
+// TestCacheNothing: a name that is no checksum leads nowhere, and a host without /var/cache has no
+// place.
 func TestCacheNothing(t *testing.T) {
 	files, _ := treeOf(t)
 	for _, sum := range []string{"", "../../etc/passwd", theSum[1:], strings.ToUpper(theSum), theSum[1:] + "/"} {
-		if err := cacheProgram(files, sum, []byte(theProgram)); err == nil || !strings.Contains(err.Error(), "no checksum") {
+		if err := cacheProgram(files, sum, []byte(theProgram)); err == nil ||
+			!strings.Contains(err.Error(), "no checksum") {
 			t.Errorf("%q: got %v", sum, err)
 		}
 	}
@@ -122,7 +136,8 @@ func TestCacheNothing(t *testing.T) {
 	}
 }
 
-// TestOneAtATime: while another run is at it, this one leaves everything alone. A user who locks what all can read is not heard.
+// TestOneAtATime: while another run is at it, this one leaves everything alone. A user who locks
+// what all can read is not heard.
 func TestOneAtATime(t *testing.T) {
 	for what, alone := range map[string]bool{lockDir + "/" + lockFile: false, dir: true} {
 		files, root := treeOf(t, "var/cache/hardening.yama/.ptrace_scope-1.tmp", "run/hardening.yama.cache.lock")
@@ -177,7 +192,8 @@ func files(namesAndContents ...string) func(string) error {
 			return err
 		}
 		for i := 0; i < len(namesAndContents); i += 2 {
-			if err := os.WriteFile(filepath.Join(cache, "hardening.yama", namesAndContents[i]), []byte(namesAndContents[i+1]), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(cache, "hardening.yama", namesAndContents[i]),
+				[]byte(namesAndContents[i+1]), 0o600); err != nil {
 				return err
 			}
 		}

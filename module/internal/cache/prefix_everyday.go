@@ -4,5 +4,6 @@
 
 package cache
 
-// prefix is what the names of the everyday build begin with. Each build removes the older ones of its own kind alone.
+// prefix is what the names of the everyday build begin with. Each build removes the older ones of
+// its own kind alone.
 const prefix = "ptrace_scope-"

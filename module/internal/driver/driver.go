@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package driver asks a package manager, built in or a site's own. It does all that is the same for each of them: it puts
-// answers in the order of the names, sets a deadline for each call, waits while another process uses the manager, and asks the
-// database whether a transaction is done. Unknown is never absent: a question without an answer is an error.
+// Package driver asks a package manager, built in or a site's own. It does all that is the same for
+// each of them: it puts answers in the order of the names, sets a deadline for each call, waits
+// while another process uses the manager, and asks the database whether a transaction is done.
+// Unknown is never absent: a question without an answer is an error.
 package driver
 
 import (
@@ -18,7 +19,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// Deadlines of a call. Strings, so that a test can build the program with shorter ones (-ldflags -X).
+// Deadlines of a call. Strings, so that a test can build the program with shorter ones (-ldflags
+// -X).
 var (
 	QueryPatience       = "1m" // for what is installed
 	AskPatience         = "3m" // for what a transaction would do
@@ -47,7 +49,8 @@ type Config struct {
 	CheckMode bool
 	// LockTimeout is how long to wait while another process uses the manager.
 	LockTimeout time.Duration
-	// Serial: the manager answers one call at a time. The time of a call begins when the one before has ended.
+	// Serial: the manager answers one call at a time. The time of a call begins when the one before
+	// has ended.
 	Serial bool
 }
 
@@ -63,8 +66,8 @@ type Driver struct {
 type builtIn interface {
 	// HasDatabase reports whether there is a database of installed packages.
 	HasDatabase() bool
-	// StartInstalled begins what Installed does, and returns a function that waits for the answer. Another thread would be
-	// slower: to wake it up takes longer than an answer that is cached.
+	// StartInstalled begins what Installed does, and returns a function that waits for the answer.
+	// Another thread would be slower: to wake it up takes longer than an answer that is cached.
 	StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error))
 	// Needers returns the installed packages that need a package themselves.
 	Needers(ctx context.Context, name string) ([]string, error)
@@ -90,7 +93,8 @@ func (d *Driver) Name() string { return d.manager.Describe().Name }
 // ReadOnly says why no package can be installed or removed here, "" where they can.
 func (d *Driver) ReadOnly() string { return d.manager.Describe().ReadOnly }
 
-// HasDatabase reports whether there is a database of installed packages. It can be there without a manager.
+// HasDatabase reports whether there is a database of installed packages. It can be there without a
+// manager.
 func (d *Driver) HasDatabase() bool {
 	return d.builtIn == nil || d.builtIn.HasDatabase()
 }
@@ -109,8 +113,8 @@ func (d *Driver) unchangeable() string {
 	return ""
 }
 
-// StartInstalled asks which of the names are installed, and returns a function that waits for the answer: the installed ones in
-// the order of the names. Without a database it is none.
+// StartInstalled asks which of the names are installed, and returns a function that waits for the
+// answer: the installed ones in the order of the names. Without a database it is none.
 func (d *Driver) StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error)) {
 	if !d.HasDatabase() || len(names) == 0 {
 		return func() ([]port.Package, error) { return nil, nil }
@@ -215,8 +219,8 @@ func (d *Driver) UserInstalled(ctx context.Context, name string) (bool, error) {
 	return d.builtIn.UserInstalled(ctx, name)
 }
 
-// Offer returns what the repositories offer under any of the names, the first one that they do. It never fails: where there is no
-// answer, it contains the cause.
+// Offer returns what the repositories offer under any of the names, the first one that they do. It
+// never fails: where there is no answer, it contains the cause.
 func (d *Driver) Offer(ctx context.Context, names []string) ptrace.Offer {
 	if cause := d.unchangeable(); cause != "" {
 		return ptrace.Offer{Cause: cause}
@@ -238,8 +242,9 @@ func (d *Driver) Offer(ctx context.Context, names []string) ptrace.Offer {
 	return ptrace.Offer{}
 }
 
-// Removal returns what removing a package would also remove, and whether the user installed it. It never fails: where there is
-// no answer, it contains the cause. The user's part is known even where no package can be changed.
+// Removal returns what removing a package would also remove, and whether the user installed it. It
+// never fails: where there is no answer, it contains the cause. The user's part is known even where
+// no package can be changed.
 func (d *Driver) Removal(ctx context.Context, name string) ptrace.Removal {
 	var removal port.Removal
 	err := d.call(ctx, AskPatience, func(ctx context.Context) (err error) {
@@ -260,12 +265,14 @@ func (d *Driver) Removal(ctx context.Context, name string) ptrace.Removal {
 	return answer
 }
 
-// Install installs a package. A *ptrace.DoneNevertheless means that it is installed although something failed.
+// Install installs a package. A *ptrace.DoneNevertheless means that it is installed although
+// something failed.
 func (d *Driver) Install(ctx context.Context, name string) error {
 	return d.transact(ctx, name, true, port.Manager.Install)
 }
 
-// Remove removes a package. A *ptrace.DoneNevertheless means that it is removed although something failed.
+// Remove removes a package. A *ptrace.DoneNevertheless means that it is removed although something
+// failed.
 func (d *Driver) Remove(ctx context.Context, name string) error {
 	return d.transact(ctx, name, false, port.Manager.Remove)
 }
@@ -273,7 +280,8 @@ func (d *Driver) Remove(ctx context.Context, name string) error {
 // attempts is how often a transaction is tried that fails in a way that may pass.
 const attempts = 2
 
-// transact installs or removes a package. It is done when the database says so, whatever the manager says.
+// transact installs or removes a package. It is done when the database says so, whatever the
+// manager says.
 func (d *Driver) transact(
 	ctx context.Context, name string, want bool, do func(port.Manager, context.Context, string) error,
 ) error {
@@ -329,7 +337,8 @@ func passes(err error) bool {
 // interval is how long to wait before the manager is asked again.
 const interval = 500 * time.Millisecond
 
-// call calls a manager within a deadline, and again while another process uses it, until the lock timeout is over.
+// call calls a manager within a deadline, and again while another process uses it, until the lock
+// timeout is over.
 func (d *Driver) call(ctx context.Context, text string, f func(context.Context) error) error {
 	for until := time.Now().Add(d.config.LockTimeout); ; {
 		err := d.once(ctx, text, f)
@@ -369,7 +378,8 @@ func withPatience(ctx context.Context, text string) (context.Context, context.Ca
 	return context.WithTimeoutCause(ctx, d, Overdue{d})
 }
 
-// Err returns why the manager is asked nothing more, nil while it behaves. Only a site's own can misbehave.
+// Err returns why the manager is asked nothing more, nil while it behaves. Only a site's own can
+// misbehave.
 func (d *Driver) Err() error {
 	if m, ok := d.manager.(interface{ Err() error }); ok {
 		return m.Err()

@@ -16,7 +16,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// fake is a package manager whose answers a test sets. Install and Remove change what is installed, unless they fail.
+// fake is a package manager whose answers a test sets. Install and Remove change what is installed,
+// unless they fail.
 type fake struct {
 	port.Manager
 	description port.Description
@@ -74,7 +75,8 @@ func TestInstalled(t *testing.T) {
 	f := &fake{installed: []port.Package{{Name: "a", Version: "1"}, {Name: "c", Version: "3"}}}
 	d := New(f, Config{})
 	got, err := d.StartInstalled(t.Context(), []string{"c", "b", "a", "c"})()
-	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil || !slices.Equal(got, want) {
+	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil ||
+		!slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if got, err := d.Installed(t.Context(), nil); err != nil || got != nil || f.calls != 1 {
@@ -84,7 +86,8 @@ func TestInstalled(t *testing.T) {
 	if got, err := d.Installed(t.Context(), []string{"a"}); !errors.Is(err, errBroken) || got != nil {
 		t.Errorf("a failure is an answer: %v, %v", got, err)
 	}
-	if owners, err := New(&fake{}, Config{}).Owners(t.Context(), []string{"/a", "/b"}); err != nil || len(owners) != 1 || !owners["/b"].Changed {
+	if owners, err := New(&fake{}, Config{}).Owners(t.Context(), []string{"/a", "/b"}); err != nil ||
+		len(owners) != 1 || !owners["/b"].Changed {
 		t.Errorf("%v, %v", owners, err)
 	}
 }
@@ -104,10 +107,12 @@ func (s starting) StartInstalled(ctx context.Context, names []string) func() ([]
 
 // TestBuiltIn: a built-in manager begins to answer by itself, and says why it has done nothing.
 func TestBuiltIn(t *testing.T) {
-	f := &fake{installed: []port.Package{{Name: "a", Version: "1"}, {Name: "c", Version: "3"}}, description: port.Description{Name: "m"}}
+	f := &fake{installed: []port.Package{{Name: "a", Version: "1"}, {Name: "c", Version: "3"}},
+		description: port.Description{Name: "m"}}
 	d := New(starting{f}, Config{})
 	got, err := d.StartInstalled(t.Context(), []string{"c", "b", "a", "c"})()
-	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil || !slices.Equal(got, want) {
+	if want := []port.Package{{Name: "c", Version: "3"}, {Name: "a", Version: "1"}}; err != nil ||
+		!slices.Equal(got, want) {
 		t.Errorf("%v, %v", got, err)
 	}
 	// Those that a pattern found come last.
@@ -158,16 +163,20 @@ func TestOffer(t *testing.T) {
 		"offered by a capability": {fake{offers: offers}, ptrace.Offer{Package: "enabler", With: []string{"other"}}},
 		"not offered":             {fake{}, ptrace.Offer{}},
 		"not known":               {fake{err: errBroken}, ptrace.Offer{Cause: "it is broken"}},
-		"read-only":               {fake{description: port.Description{ReadOnly: "an image"}, offers: offers}, ptrace.Offer{Cause: "an image"}},
-		"no manager":              {fake{description: port.Description{Name: ptrace.None}}, ptrace.Offer{Cause: noManager}},
+		"read-only": {fake{description: port.Description{ReadOnly: "an image"}, offers: offers},
+			ptrace.Offer{Cause: "an image"}},
+		"no manager": {fake{description: port.Description{Name: ptrace.None}},
+			ptrace.Offer{Cause: noManager}},
 	} {
-		if got := New(&c.f, Config{}).Offer(t.Context(), []string{"enabler", "capability"}); fmt.Sprint(got) != fmt.Sprint(c.want) {
+		if got := New(&c.f, Config{}).Offer(t.Context(),
+			[]string{"enabler", "capability"}); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }
 
-// TestRemoval: whether the user installed a package is known also where it cannot be removed, or where that is not known.
+// TestRemoval: whether the user installed a package is known also where it cannot be removed, or
+// where that is not known.
 func TestRemoval(t *testing.T) {
 	user := port.Removal{UserInstalled: true, With: []string{"enabler", "other"}}
 	for name, c := range map[string]struct {
@@ -175,9 +184,11 @@ func TestRemoval(t *testing.T) {
 		want ptrace.Removal
 	}{
 		"with others": {fake{removal: user}, ptrace.Removal{UserInstalled: true, With: []string{"other"}}},
-		"read-only":   {fake{removal: user, description: port.Description{ReadOnly: "an image"}}, ptrace.Removal{UserInstalled: true, Cause: "an image"}},
-		"no answer":   {fake{removal: user, err: errBroken}, ptrace.Removal{UserInstalled: true, Cause: "it is broken"}},
-		"no record":   {fake{removal: port.Removal{Unknown: true}}, ptrace.Removal{Unknown: true}},
+		"read-only": {fake{removal: user, description: port.Description{ReadOnly: "an image"}},
+			ptrace.Removal{UserInstalled: true, Cause: "an image"}},
+		"no answer": {fake{removal: user, err: errBroken},
+			ptrace.Removal{UserInstalled: true, Cause: "it is broken"}},
+		"no record": {fake{removal: port.Removal{Unknown: true}}, ptrace.Removal{Unknown: true}},
 	} {
 		if got := New(&c.f, Config{}).Removal(t.Context(), "enabler"); fmt.Sprint(got) != fmt.Sprint(c.want) {
 			t.Errorf("%s: %+v", name, got)
@@ -190,8 +201,8 @@ type mayPass struct{ error }
 
 func (mayPass) MayPass() bool { return true }
 
-// TestTransaction: the database says whether a transaction is done, whatever the manager says. Only a failure that may pass is
-// tried again.
+// TestTransaction: the database says whether a transaction is done, whatever the manager says. Only
+// a failure that may pass is tried again.
 func TestTransaction(t *testing.T) {
 	for name, c := range map[string]struct {
 		change   func(ctx context.Context, attempt int) (bool, error)
@@ -199,11 +210,15 @@ func TestTransaction(t *testing.T) {
 		despite  bool   // done, although something failed
 		attempts int
 	}{
-		"done":                  {func(context.Context, int) (bool, error) { return true, nil }, "", false, 1},
-		"done, with a failure":  {func(context.Context, int) (bool, error) { return true, errBroken }, "it is broken", true, 1},
-		"not done":              {func(context.Context, int) (bool, error) { return false, errBroken }, "it is broken", false, 1},
-		"not done, and says so": {func(context.Context, int) (bool, error) { return false, nil }, "m reports success, but its database says that enabler is not installed", false, 1},
-		"fails twice":           {func(context.Context, int) (bool, error) { return false, mayPass{errBroken} }, "it is broken", false, 2},
+		"done": {func(context.Context, int) (bool, error) { return true, nil }, "", false, 1},
+		"done, with a failure": {func(context.Context, int) (bool, error) { return true, errBroken }, "it is broken",
+			true, 1},
+		"not done": {func(context.Context, int) (bool, error) { return false, errBroken }, "it is broken",
+			false, 1},
+		"not done, and says so": {func(context.Context, int) (bool, error) { return false, nil },
+			"m reports success, but its database says that enabler is not installed", false, 1},
+		"fails twice": {func(context.Context, int) (bool, error) { return false, mayPass{errBroken} },
+			"it is broken", false, 2},
 		"fails once": {func(_ context.Context, attempt int) (bool, error) {
 			if attempt == 1 {
 				return false, mayPass{errBroken}
@@ -224,7 +239,8 @@ func TestTransaction(t *testing.T) {
 			f := &fake{change: c.change, description: port.Description{Name: "m"}}
 			err := New(f, Config{}).Install(t.Context(), "enabler")
 			var despite *ptrace.DoneNevertheless
-			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) || errors.As(err, &despite) != c.despite {
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) ||
+				errors.As(err, &despite) != c.despite {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 			if f.attempts != c.attempts {
@@ -232,8 +248,10 @@ func TestTransaction(t *testing.T) {
 			}
 		})
 	}
-	f := &fake{change: func(context.Context, int) (bool, error) { return false, nil }, installed: []port.Package{{Name: "enabler"}}}
-	if err := New(f, Config{}).Remove(t.Context(), "enabler"); err == nil || !strings.Contains(err.Error(), "enabler is still installed") {
+	f := &fake{change: func(context.Context, int) (bool, error) { return false, nil },
+		installed: []port.Package{{Name: "enabler"}}}
+	if err := New(f, Config{}).Remove(t.Context(), "enabler"); err == nil ||
+		!strings.Contains(err.Error(), "enabler is still installed") {
 		t.Error(err)
 	}
 	f.attempts = 0
@@ -241,13 +259,16 @@ func TestTransaction(t *testing.T) {
 		t.Errorf("check mode removed it: %v", err)
 	}
 	// A database that gives no answer does not hide why the transaction failed.
-	f = &fake{change: func(context.Context, int) (bool, error) { return false, errors.New("no space left") }, err: errBroken}
-	if err := New(f, Config{}).Install(t.Context(), "enabler"); err == nil || err.Error() != "no space left; it is broken" {
+	f = &fake{change: func(context.Context, int) (bool, error) { return false, errors.New("no space left") },
+		err: errBroken}
+	if err := New(f, Config{}).Install(t.Context(), "enabler"); err == nil ||
+		err.Error() != "no space left; it is broken" {
 		t.Error(err)
 	}
 }
 
-// TestBusy: a manager that another process uses is asked again until lock_timeout is over, or the run is asked to stop.
+// TestBusy: a manager that another process uses is asked again until lock_timeout is over, or the
+// run is asked to stop.
 func TestBusy(t *testing.T) {
 	free := time.Now().Add(300 * time.Millisecond)
 	change := func(context.Context, int) (bool, error) {
@@ -270,7 +291,8 @@ func TestBusy(t *testing.T) {
 	}
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
-	if err := New(f, Config{LockTimeout: time.Hour}).Install(ctx, "enabler"); err == nil || !strings.Contains(err.Error(), "a signal asked the run to stop") {
+	if err := New(f, Config{LockTimeout: time.Hour}).Install(ctx, "enabler"); err == nil ||
+		!strings.Contains(err.Error(), "a signal asked the run to stop") {
 		t.Error(err)
 	}
 }

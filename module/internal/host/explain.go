@@ -14,7 +14,8 @@ import (
 	"hardening.yama/module/internal/tree"
 )
 
-// Explain tells what only an explanation needs, of a host that was opened for one and observed. It writes nothing.
+// Explain tells what only an explanation needs, of a host that was opened for one and observed. It
+// writes nothing.
 func (h *Host) Explain(o ptrace.Observed) (ptrace.Explanation, error) {
 	var e ptrace.Explanation
 	var err error
@@ -49,8 +50,9 @@ func (h *Host) Prove(ctx context.Context) (attach.Matrix, attach.Facts, error) {
 	return matrix, facts, err
 }
 
-// container tells what says that this is a container, "" where nothing does: systemd.io/CONTAINER_INTERFACE, and what
-// Podman and Docker leave. WSL 2 calls itself one, too, but its kernel is its own.
+// container tells what says that this is a container, "" where nothing does:
+// systemd.io/CONTAINER_INTERFACE, and what Podman and Docker leave. WSL 2 calls itself one, too,
+// but its kernel is its own.
 func (h *Host) container() (string, error) {
 	if h.image {
 		return "", nil

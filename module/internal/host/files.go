@@ -25,15 +25,16 @@ const (
 	factLimit = 1 << 20
 )
 
-// markedLimit is more than such a file has once all its lines are commented out: the shortest that sets the key has 7 bytes.
+// markedLimit is more than such a file has once all its lines are commented out: the shortest that
+// sets the key has 7 bytes.
 const markedLimit = 4 * fileLimit
 
 const devNull = "/dev/null"
 
 func isOwn(file string) bool { return slices.Contains(ptrace.OwnFiles, file) }
 
-// SysctlTree reads every file that a loader of sysctl.d(5) may read, once: what it says, where it lies and who can write to
-// it are of the same file.
+// SysctlTree reads every file that a loader of sysctl.d(5) may read, once: what it says, where it
+// lies and who can write to it are of the same file.
 func (h *Host) SysctlTree() (sysctld.Tree, error) {
 	h.findLoaders()
 	h.found, h.links, h.listed, h.unread, h.volume = map[string]tree.File{}, map[string]string{},
@@ -94,8 +95,8 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 	return files, files.Check()
 }
 
-// mayNotRead reports whether an error says that an ordinary user may not read something. Where nothing
-// will be changed, a caution says that the answer is incomplete.
+// mayNotRead reports whether an error says that an ordinary user may not read something. Where
+// nothing will be changed, a caution says that the answer is incomplete.
 func (h *Host) mayNotRead(err error) bool {
 	return errors.Is(err, fs.ErrPermission) && h.readOnly && os.Geteuid() != 0
 }
@@ -134,8 +135,9 @@ func (h *Host) withSysctlDir(files sysctld.Tree, dir string, d *tree.Dir) (sysct
 	return files, nil
 }
 
-// withSysctlFile returns the tree with one file more, which is there. A link that leads nowhere, and what is no file, still
-// hides the lower files of its name. The loaders know the file by its name; it lies at a place of the tree.
+// withSysctlFile returns the tree with one file more, which is there. A link that leads nowhere,
+// and what is no file, still hides the lower files of its name. The loaders know the file by its
+// name; it lies at a place of the tree.
 func (h *Host) withSysctlFile(files sysctld.Tree, name, place string, info tree.Info) (sysctld.Tree, error) {
 	link := ""
 	if info.Link() {
@@ -205,12 +207,14 @@ func (h *Host) ownFiles() (map[string]ptrace.OwnFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		own[name] = ptrace.OwnFile{Content: string(f.Content), Sound: f.Info.Perm() == 0o644 && f.Info.OthersCanWrite() == ""}
+		own[name] = ptrace.OwnFile{Content: string(f.Content),
+			Sound: f.Info.Perm() == 0o644 && f.Info.OthersCanWrite() == ""}
 	}
 	return own, nil
 }
 
-// foreign returns why a file in the place of one of ours cannot be ours. Its content may be that of any file.
+// foreign returns why a file in the place of one of ours cannot be ours. Its content may be that of
+// any file.
 func foreign(info tree.Info) error {
 	switch {
 	case !info.Regular():
@@ -221,8 +225,8 @@ func foreign(info tree.Info) error {
 	return nil
 }
 
-// leftovers returns what a killed run left: temporary files, in each directory that a run writes to, and copies of files
-// that it was about to edit.
+// leftovers returns what a killed run left: temporary files, in each directory that a run writes
+// to, and copies of files that it was about to edit.
 func (h *Host) leftovers(c copies) ([]ptrace.Leftover, error) {
 	var left []ptrace.Leftover
 	dirs := append([]string{path.Dir(sysctld.Conf)}, sysctld.Dirs[:3]...)
@@ -263,8 +267,8 @@ func temporary(dir string, names []string) (left []ptrace.Leftover) {
 	return left
 }
 
-// namesIn returns the names in a directory, in no order, and none if there is no such directory. An ordinary
-// user may not see them; then hidden is true.
+// namesIn returns the names in a directory, in no order, and none if there is no such directory. An
+// ordinary user may not see them; then hidden is true.
 func (h *Host) namesIn(dir string) (names []string, hidden bool, err error) {
 	d, err := h.tree.Dir(dir)
 	if err == nil {
@@ -277,8 +281,8 @@ func (h *Host) namesIn(dir string) (names []string, hidden bool, err error) {
 	return names, false, err
 }
 
-// directory opens the directory of a file to change what is in it, and makes it if need be. It returns what takes back
-// that it was made.
+// directory opens the directory of a file to change what is in it, and makes it if need be. It
+// returns what takes back that it was made.
 func (h *Host) directory(name string, levels int, mode uint32) (d *tree.Dir, takeBack func() error, err error) {
 	d, made, err := h.tree.Make(path.Dir(name), levels, mode)
 	takeBack = func() (err error) {
@@ -307,12 +311,14 @@ func (h *Host) removeDirectory(dir string) error {
 	return errors.Join(err, parent.Close())
 }
 
-// undone returns the failure of a step that has no effect, but for what could not be cleaned up after it.
+// undone returns the failure of a step that has no effect, but for what could not be cleaned up
+// after it.
 func undone(err, cleanup error) error {
 	if cleanup == nil {
 		return err
 	}
-	return fmt.Errorf("%w; and clean up after it: %v", err, cleanup) //nolint:errorlint // the first one is the one to test for
+	//nolint:errorlint // the first one is the one to test for
+	return fmt.Errorf("%w; and clean up after it: %v", err, cleanup)
 }
 
 // tookEffect tells whether a step took effect although it failed.

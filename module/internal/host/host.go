@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package host is the machine as it is: it reads the files, the kernel and the package database, and carries out the
-// actions of a plan.
+// Package host is the machine as it is: it reads the files, the kernel and the package database,
+// and carries out the actions of a plan.
 package host
 
 import (
@@ -29,7 +29,8 @@ type Host struct {
 	// root is the name of the tree for programs that are told about it.
 	root string
 	tree *tree.Tree
-	// image: what lies below root is the tree of an image being built. The running kernel is not its own, nor are the locks.
+	// image: what lies below root is the tree of an image being built. The running kernel is not
+	// its own, nor are the locks.
 	image   bool
 	catalog schema.Catalog
 	distro  schema.Distribution
@@ -42,7 +43,8 @@ type Host struct {
 	// such a question.
 	clue   string
 	failed error
-	// unread are files that this user may not read, which is an answer only where nothing will be changed.
+	// unread are files that this user may not read, which is an answer only where nothing will be
+	// changed.
 	unread   []string
 	readOnly bool
 	// explain: Explain will be called. What it needs is asked together with the rest then.
@@ -51,7 +53,8 @@ type Host struct {
 	requirers func() (map[string][]string, error)
 	// stop ends the queries that are under way.
 	stop context.CancelFunc
-	// found are the files that name the key, by the names that loaders have for them, and listed the names in directories.
+	// found are the files that name the key, by the names that loaders have for them, and listed
+	// the names in directories.
 	found  map[string]tree.File
 	listed map[string][]string
 	// links are the targets of those of them that are links out of their directory.
@@ -63,20 +66,24 @@ type Host struct {
 	copied map[string]bool
 }
 
-// PackageManager is what a host needs of its package manager, and of the database of installed packages: a *driver.Driver. A
-// question without an answer is an error, or the cause in an Offer or a Removal; absent is another answer.
+// PackageManager is what a host needs of its package manager, and of the database of installed
+// packages: a *driver.Driver. A question without an answer is an error, or the cause in an Offer or
+// a Removal; absent is another answer.
 type PackageManager interface {
 	// Name returns the manager's name, ptrace.None where packages are left alone.
 	Name() string
 	// ReadOnly says why no package can be changed here, "" where they can.
 	ReadOnly() string
-	// HasDatabase reports whether there is a database of installed packages. It can be there without a manager.
+	// HasDatabase reports whether there is a database of installed packages. It can be there
+	// without a manager.
 	HasDatabase() bool
-	// StartInstalled asks which of the names are installed, and returns a function that waits for the answer.
+	// StartInstalled asks which of the names are installed, and returns a function that waits for
+	// the answer.
 	StartInstalled(ctx context.Context, names []string) (wait func() ([]port.Package, error))
 	// Owners returns the package of each of the files that has one, by the file.
 	Owners(ctx context.Context, files []string) (map[string]port.Owner, error)
-	// Requirers returns for each of the packages the installed ones that require it, directly or not.
+	// Requirers returns for each of the packages the installed ones that require it, directly or
+	// not.
 	Requirers(ctx context.Context, names []string) (map[string][]string, error)
 	// Needers returns the installed packages that need a package themselves.
 	Needers(ctx context.Context, name string) ([]string, error)
@@ -106,7 +113,8 @@ type Config struct {
 	Root string
 	// Backend is the name of the package manager to use, "" for the distribution's own.
 	Backend string
-	// External starts a package manager of the site's own for the tree below a root; nil for a built-in one.
+	// External starts a package manager of the site's own for the tree below a root; nil for a
+	// built-in one.
 	External func(root string) (PackageManager, error)
 	// LockTimeout is how long a busy package manager is waited for.
 	LockTimeout time.Duration
@@ -121,8 +129,8 @@ func New(root string, c Config) (*Host, error) {
 	return open(files, root, c)
 }
 
-// NewImage returns the tree of an image that is being built, which lies at Config.Root. Others than root must not be able to
-// write to any directory on the way there.
+// NewImage returns the tree of an image that is being built, which lies at Config.Root. Others than
+// root must not be able to write to any directory on the way there.
 func NewImage(c Config) (*Host, error) {
 	running, err := tree.Open("/")
 	if err != nil {
@@ -138,7 +146,9 @@ func NewImage(c Config) (*Host, error) {
 	}
 	files := dir.Tree()
 	if info, err := files.Stat("/etc"); err != nil || !info.Dir() {
-		return nil, fmt.Errorf("open the root: %s is not a directory: %s is no tree of a system, or it is not mounted", files.At("/etc"), c.Root)
+		return nil,
+			fmt.Errorf("open the root: %s is not a directory: %s is no tree of a system, or it is not mounted",
+				files.At("/etc"), c.Root)
 	}
 	for _, dir := range slices.Concat(sysctld.Dirs, packages.Places()) {
 		if err := trust(files, dir); err != nil {
@@ -148,8 +158,8 @@ func NewImage(c Config) (*Host, error) {
 	return open(files, c.Root, c)
 }
 
-// trust returns an *Untrusted where others than root can change a directory, or one above it. Package managers read and
-// write there by name.
+// trust returns an *Untrusted where others than root can change a directory, or one above it.
+// Package managers read and write there by name.
 func trust(files *tree.Tree, dir string) error {
 	d, err := files.Trusted(dir)
 	if errors.Is(err, fs.ErrNotExist) && dir != "/" {
@@ -167,7 +177,8 @@ func trust(files *tree.Tree, dir string) error {
 
 func open(files *tree.Tree, root string, c Config) (*Host, error) {
 	h := &Host{
-		root: root, tree: files, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly, explain: c.Explain,
+		root: root, tree: files, image: c.Root == root && root != "/", catalog: c.Catalog, readOnly: c.ReadOnly,
+		explain: c.Explain,
 	}
 	release, err := h.osRelease()
 	if err != nil {
@@ -224,7 +235,8 @@ func (h *Host) wanted(like string) packages.Want {
 	return w
 }
 
-// use starts an external package manager. What a site packages itself may have an enabler, whatever the distribution has.
+// use starts an external package manager. What a site packages itself may have an enabler, whatever
+// the distribution has.
 func (h *Host) use(external func(root string) (PackageManager, error)) error {
 	if len(h.distro.Enablers) == 0 {
 		h.distro.Enablers, h.distro.DropIns = h.catalog.Unknown.Enablers, h.catalog.Unknown.DropIns
@@ -290,7 +302,8 @@ func unquoted(value string) string {
 	return value
 }
 
-// Observe reads what the host is like. It writes nothing and asks no package manager, only the package database.
+// Observe reads what the host is like. It writes nothing and asks no package manager, only the
+// package database.
 func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 	if h.stop != nil {
 		h.stop()
@@ -337,7 +350,8 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 		return o, err
 	}
 	o.Enabler = ptrace.Enabler{
-		Manager: h.manager.Name(), ReadOnly: h.manager.ReadOnly(), Candidates: h.distro.Enablers, DropIns: h.distro.DropIns,
+		Manager: h.manager.Name(), ReadOnly: h.manager.ReadOnly(), Candidates: h.distro.Enablers,
+		DropIns: h.distro.DropIns,
 	}
 	asking = false
 	installed, err := found()
@@ -365,7 +379,8 @@ func (h *Host) Observe(ctx context.Context) (o ptrace.Observed, err error) {
 
 // configured is where the managers are told which repositories there are.
 var configured = []string{
-	"/etc/yum.repos.d", "/etc/distro.repos.d", "/etc/dnf/dnf.conf", "/etc/zypp/repos.d", "/etc/apt/sources.list", "/etc/apt/sources.list.d",
+	"/etc/yum.repos.d", "/etc/distro.repos.d", "/etc/dnf/dnf.conf", "/etc/zypp/repos.d", "/etc/apt/sources.list",
+	"/etc/apt/sources.list.d",
 	"/etc/pacman.conf", "/etc/apk/repositories",
 }
 
@@ -470,8 +485,8 @@ func (h *Host) inCollection(program string, packages []ptrace.Debugger) bool {
 	return found && h.catalog.Ignores(name+"-"+path.Base(program))
 }
 
-// packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what they are links to, where
-// nobody changed them. Most hosts have none, and then nobody is asked.
+// packaged finds the packages behind drop-ins outside /usr/lib that name the key, or behind what
+// they are links to, where nobody changed them. Most hosts have none, and then nobody is asked.
 func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]string, error) {
 	targets := map[string]string{}
 	known := map[string]bool{}
@@ -532,8 +547,8 @@ func (h *Host) Answer(ctx context.Context, q ptrace.Question, o *ptrace.Observed
 	return ctx.Err()
 }
 
-// Do carries out one action. A *ptrace.DoneNevertheless means that it took effect although something failed then; any other
-// error means that the object is as it was.
+// Do carries out one action. A *ptrace.DoneNevertheless means that it took effect although
+// something failed then; any other error means that the object is as it was.
 func (h *Host) Do(ctx context.Context, a ptrace.Action) error {
 	err := h.do(ctx, a)
 	if tookEffect(err) {
@@ -566,8 +581,8 @@ func (h *Host) do(ctx context.Context, a ptrace.Action) error {
 	return fmt.Errorf("unknown kind of action %d", a.Kind)
 }
 
-// Permits returns an error where an action could not be carried out, since others than root can change the directory. It
-// changes nothing.
+// Permits returns an error where an action could not be carried out, since others than root can
+// change the directory. It changes nothing.
 func (h *Host) Permits(a ptrace.Action) error {
 	switch a.Kind {
 	case ptrace.File, ptrace.Litter, ptrace.Mask, ptrace.Comment:

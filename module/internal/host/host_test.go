@@ -47,11 +47,20 @@ func TestLoadersOfTheHost(t *testing.T) {
 		files []string
 		want  sysctld.Loaders
 	}{
-		{"Debian 13", []string{"usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so", "usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.0.0.2"}, sysctld.LoadersOf(257, 0)},
-		{"Fedora 45", []string{"usr/lib64/systemd/libsystemd-shared-262.1-1.fc45.so", "usr/lib64/libproc2.so.1"}, sysctld.LoadersOf(262, 1)},
-		{"Arch", []string{"usr/lib/systemd/libsystemd-shared-256.7-1.so", "usr/lib/libproc2.so.0"}, sysctld.LoadersOf(256, 0)},
-		{"Debian 14 that was 13", []string{"usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1"}, sysctld.LoadersOf(-1, 1)},
-		{"one of another architecture was left", []string{"usr/lib/i386-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1", "usr/lib/x86_64-linux-gnux32/libproc2.so.0"}, sysctld.LoadersOf(-1, 1)},
+		{"Debian 13",
+			[]string{"usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-257.so",
+				"usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.0.0.2"},
+			sysctld.LoadersOf(257, 0)},
+		{"Fedora 45", []string{"usr/lib64/systemd/libsystemd-shared-262.1-1.fc45.so", "usr/lib64/libproc2.so.1"},
+			sysctld.LoadersOf(262, 1)},
+		{"Arch", []string{"usr/lib/systemd/libsystemd-shared-256.7-1.so", "usr/lib/libproc2.so.0"},
+			sysctld.LoadersOf(256, 0)},
+		{"Debian 14 that was 13",
+			[]string{"usr/lib/x86_64-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1"},
+			sysctld.LoadersOf(-1, 1)},
+		{"one of another architecture was left",
+			[]string{"usr/lib/i386-linux-gnu/libproc2.so.0", "usr/lib/x86_64-linux-gnu/libproc2.so.1",
+				"usr/lib/x86_64-linux-gnux32/libproc2.so.0"}, sysctld.LoadersOf(-1, 1)},
 		{"neither systemd nor procps", nil, sysctld.LoadersOf(-1, -1)},
 		{"a name without a number", []string{"usr/lib/systemd/libsystemd-shared-x.so"}, sysctld.LoadersOf(-1, -1)},
 	} {
@@ -66,7 +75,8 @@ func TestLoadersOfTheHost(t *testing.T) {
 	}
 }
 
-// TestWhatHides: every kind of name in a higher directory hides the vendor's file, or does not, as the loaders have it.
+// TestWhatHides: every kind of name in a higher directory hides the vendor's file, or does not, as
+// the loaders have it.
 func TestWhatHides(t *testing.T) {
 	const vendor = "usr/lib/sysctl.d/10-a.conf"
 	for _, c := range []struct {
@@ -109,9 +119,12 @@ func FuzzParseOSRelease(f *testing.F) {
 	})
 }
 
-// TestRepositories: whichever file is changed, or comes or goes, the configuration of the repositories is another one.
+// TestRepositories: whichever file is changed, or comes or goes, the configuration of the
+// repositories is another one.
 func TestRepositories(t *testing.T) {
-	h := hostOf(t, map[string]string{"etc/os-release": "", "etc/yum.repos.d/a.repo": "", "etc/pacman.conf": "", "srv/zypp/b.repo": "", "etc/zypp/repos.d": "-> /srv/zypp"})
+	h := hostOf(t,
+		map[string]string{"etc/os-release": "", "etc/yum.repos.d/a.repo": "", "etc/pacman.conf": "",
+			"srv/zypp/b.repo": "", "etc/zypp/repos.d": "-> /srv/zypp"})
 	past := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	all := []string{"etc/yum.repos.d", "etc/yum.repos.d/a.repo", "etc/pacman.conf", "srv/zypp", "srv/zypp/b.repo"}
 	for _, name := range all {

@@ -39,7 +39,8 @@ func (h *Host) yamaPtraceScope() (*ptrace.Scope, error) {
 	return nil, fmt.Errorf("read the running value: %s holds %q, which is no scope", yamaFile, f.Content)
 }
 
-// runningKernel observes the value in the running kernel, whose it is, and which one it started with.
+// runningKernel observes the value in the running kernel, whose it is, and which one it started
+// with.
 func (h *Host) runningKernel(o *ptrace.Observed) (err error) {
 	if o.KernelDefault, err = h.kernelDefault(); err != nil {
 		return err
@@ -50,7 +51,8 @@ func (h *Host) runningKernel(o *ptrace.Observed) (err error) {
 	if o.Runtime, err = h.yamaPtraceScope(); err != nil || o.Runtime != nil || h.image {
 		return err
 	}
-	// proc(5): a chroot can be without /proc, and subset=pid (systemd's ProcSubset=) leaves /proc/sys out.
+	// proc(5): a chroot can be without /proc, and subset=pid (systemd's ProcSubset=) leaves
+	// /proc/sys out.
 	if _, err := h.tree.Stat(sysctlDir); errors.Is(err, fs.ErrNotExist) {
 		o.RuntimeUnknown = "/proc/sys is not mounted"
 	}

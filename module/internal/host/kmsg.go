@@ -22,8 +22,8 @@ const (
 	denialsLimit = 20
 )
 
-// denials reads Yama's from the kernel log, each read a record: Documentation/ABI/testing/dev-kmsg. It is nil where the
-// log cannot be read, as in a container or for an ordinary user.
+// denials reads Yama's from the kernel log, each read a record: Documentation/ABI/testing/dev-kmsg.
+// It is nil where the log cannot be read, as in a container or for an ordinary user.
 func (h *Host) denials() ([]ptrace.Denial, error) {
 	fd, err := syscall.Open(h.tree.At("/dev/kmsg"), syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -49,8 +49,9 @@ func (h *Host) denials() ([]ptrace.Denial, error) {
 	return found, nil
 }
 
-// parseDenial reads a record of the kernel's own that tells of a denial, as report_access() of security/yama/yama_lsm.c
-// writes it. The kernel escapes quotes in the command lines, so the quotes are those of the message.
+// parseDenial reads a record of the kernel's own that tells of a denial, as report_access() of
+// security/yama/yama_lsm.c writes it. The kernel escapes quotes in the command lines, so the quotes
+// are those of the message.
 func parseDenial(record string) (ptrace.Denial, bool) {
 	prefix, text, _ := strings.Cut(record, ";")
 	priority, _, _ := strings.Cut(prefix, ",")

@@ -10,8 +10,8 @@ import (
 	"hardening.yama/module/internal/sysctld"
 )
 
-// findLoaders finds out which versions of the loaders will read the files: by the libraries that come with them, which costs
-// less than to start them.
+// findLoaders finds out which versions of the loaders will read the files: by the libraries that
+// come with them, which costs less than to start them.
 func (h *Host) findLoaders() {
 	systemd, libproc2 := -1, -1
 	for _, dir := range h.libraryDirs() {
@@ -21,7 +21,8 @@ func (h *Host) findLoaders() {
 	h.loaders = sysctld.LoadersOf(systemd, libproc2)
 }
 
-// libraryDirs returns the directories that libraries are in: on Debian there is one for each architecture, in no order.
+// libraryDirs returns the directories that libraries are in: on Debian there is one for each
+// architecture, in no order.
 func (h *Host) libraryDirs() []string {
 	dirs := []string{"/usr/lib64"}
 	names, _, _ := h.namesIn("/usr/lib") // without them the loaders are of no known version
@@ -33,7 +34,8 @@ func (h *Host) libraryDirs() []string {
 	return append(dirs, "/usr/lib")
 }
 
-// newestSystemd returns the version of the newest libsystemd-shared-NNN*.so in a directory, -1 where there is none.
+// newestSystemd returns the version of the newest libsystemd-shared-NNN*.so in a directory, -1
+// where there is none.
 func (h *Host) newestSystemd(dir string) int {
 	newest := -1
 	names, _, _ := h.namesIn(dir)
@@ -50,8 +52,9 @@ func (h *Host) newestSystemd(dir string) int {
 	return newest
 }
 
-// newestSoname returns the highest number behind a library's name, -1 where there is none. It is tried out, since a directory of
-// libraries has thousands of names. An older one may have stayed behind an upgrade.
+// newestSoname returns the highest number behind a library's name, -1 where there is none. It is
+// tried out, since a directory of libraries has thousands of names. An older one may have stayed
+// behind an upgrade.
 func (h *Host) newestSoname(dir, library string) int {
 	d, err := h.tree.Dir(dir)
 	if err != nil {

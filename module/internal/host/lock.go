@@ -17,8 +17,9 @@ import (
 // lockFile lies in /run, which only root can write, unlike /run/lock on some distributions.
 const lockFile = "/run/hardening.yama.lock"
 
-// Lock waits for its turn on this host. The kernel lets go of the lock when the process ends, however
-// it ends. Where /run is part of an image that is being built, the file does not stay there.
+// Lock waits for its turn on this host. The kernel lets go of the lock when the process ends,
+// however it ends. Where /run is part of an image that is being built, the file does not stay
+// there.
 func (h *Host) Lock(ctx context.Context, wait time.Duration) (release func(), err error) {
 	deadline := time.Now().Add(wait)
 	for {
@@ -41,7 +42,8 @@ func (h *Host) Lock(ctx context.Context, wait time.Duration) (release func(), er
 		case ctx.Err() != nil:
 			err = fmt.Errorf("lock the host: a signal asked the run to stop while another had %s", lockFile)
 		case !time.Now().Before(deadline):
-			err = fmt.Errorf("lock the host: another run has held %s for %s: wait for it, or raise lock_timeout", lockFile, wait)
+			err = fmt.Errorf("lock the host: another run has held %s for %s: wait for it, or raise lock_timeout",
+				lockFile, wait)
 		default:
 			l.close()
 			time.Sleep(50 * time.Millisecond)

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLock checks that one run at a time has the lock, also where each run removes its file, and that
-// the file stays only in memory.
+// TestLock checks that one run at a time has the lock, also where each run removes its file, and
+// that the file stays only in memory.
 func TestLock(t *testing.T) {
 	memory := "/dev/shm"
 	var s unix.Statfs_t

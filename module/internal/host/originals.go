@@ -15,14 +15,16 @@ import (
 	"hardening.yama/module/internal/tree"
 )
 
-// originals is where the copies lie of the files in which lines were commented out, each as it was before the first time. No
-// loader and no auditor looks there. A copy is pending until the file is edited: its name alone proves that this happened.
+// originals is where the copies lie of the files in which lines were commented out, each as it was
+// before the first time. No loader and no auditor looks there. A copy is pending until the file is
+// edited: its name alone proves that this happened.
 const originals = "/var/lib/hardening.yama/originals"
 
 // originalsDepth is how many of its directories a minimal image may not have.
 const originalsDepth = 4
 
-// pendingPrefix begins the name of a pending copy. Those of finished ones begin with an escaped slash.
+// pendingPrefix begins the name of a pending copy. Those of finished ones begin with an escaped
+// slash.
 const pendingPrefix = "pending-"
 
 var escapeName, plainName = strings.NewReplacer("%", "%25", "/", "%2F"), strings.NewReplacer("%25", "%", "%2F", "/")
@@ -61,7 +63,8 @@ func (h *Host) copies() (c copies, err error) {
 	return c, nil
 }
 
-// pendingCopy returns what is to become of a pending copy. The run that made it was killed, before or after the edit.
+// pendingCopy returns what is to become of a pending copy. The run that made it was killed, before
+// or after the edit.
 func (h *Host) pendingCopy(file string) (ptrace.Leftover, error) {
 	left := ptrace.Leftover{Path: pendingOf(file)}
 	if link, ok := strings.CutPrefix(file, linkPrefix); ok {
@@ -86,9 +89,9 @@ func (h *Host) pendingCopy(file string) (ptrace.Leftover, error) {
 	return left, nil
 }
 
-// editFile replaces the content of somebody else's file, which keeps its mode, owner and label. A copy of it as it was is
-// made before, unless there is one of an earlier edit. Where the edit is taken back by the run that made the copy, that
-// goes, too.
+// editFile replaces the content of somebody else's file, which keeps its mode, owner and label. A
+// copy of it as it was is made before, unless there is one of an earlier edit. Where the edit is
+// taken back by the run that made the copy, that goes, too.
 func (h *Host) editFile(name, before, after string) error {
 	dir, err := h.tree.Trusted(path.Dir(name))
 	if err != nil {
@@ -161,7 +164,8 @@ func (h *Host) withCopy(name string, copyTo func(d *tree.Dir, as string) error, 
 	return err
 }
 
-// dropCopy removes the copy of a file, pending or not, and the directories that this run made for it.
+// dropCopy removes the copy of a file, pending or not, and the directories that this run made for
+// it.
 func (h *Host) dropCopy(name string) error {
 	kept, err := h.tree.Trusted(originals)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"hardening.yama/module/internal/tree"
 )
 
-// others returns the files of others that name the key, with what was read of them, and finds out whether one may edit them.
+// others returns the files of others that name the key, with what was read of them, and finds out
+// whether one may edit them.
 func (h *Host) others(o ptrace.Observed, c copies) (map[string]ptrace.OtherFile, error) {
 	found := map[string]ptrace.OtherFile{}
 	edited := map[string]bool{}
@@ -79,8 +80,8 @@ func (h *Host) notEditable(name string, f tree.File, o ptrace.Observed) (string,
 	return "", dir.Close()
 }
 
-// notAlone says who besides root can change a file, or that a new file in its place would leave another name behind; ""
-// where neither is so.
+// notAlone says who besides root can change a file, or that a new file in its place would leave
+// another name behind; "" where neither is so.
 func notAlone(info tree.Info) string {
 	if why := info.OthersCanWrite(); why != "" {
 		return why

@@ -42,14 +42,17 @@ func TestUnread(t *testing.T) {
 		t.Skip("no ordinary user can be tested: this test does not run as root")
 	}
 	for _, name := range []string{
-		"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "usr/local/bin", "etc/sysctl.conf",
+		"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "usr/local/bin",
+		"etc/sysctl.conf",
 		"etc/sysctl.d/50-site.conf",
 	} {
 		for _, mode := range []os.FileMode{0, 0o444} { // root's alone; names can be read, and nothing behind them
 			root := t.TempDir()
 			for _, file := range []string{
-				"etc/os-release", "etc/sysctl.conf", "etc/sysctl.d/50-site.conf", "run/sysctl.d/a.conf", "usr/local/lib/sysctl.d/a.conf",
-				"usr/lib/sysctl.d/a.conf", "usr/local/bin/gdb", "var/lib/hardening.yama/originals/a", "proc/sys/kernel/yama/ptrace_scope",
+				"etc/os-release", "etc/sysctl.conf", "etc/sysctl.d/50-site.conf", "run/sysctl.d/a.conf",
+				"usr/local/lib/sysctl.d/a.conf",
+				"usr/lib/sysctl.d/a.conf", "usr/local/bin/gdb", "var/lib/hardening.yama/originals/a",
+				"proc/sys/kernel/yama/ptrace_scope",
 			} {
 				file = filepath.Join(root, file)
 				must(t, os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("1\n"), 0o644))

@@ -15,7 +15,8 @@ const fieldPrefix = "PTRACE_SCOPE_"
 // othersPrefix keeps those of a plugin's lines apart from ours.
 const othersPrefix = "plugin_"
 
-// journalEntry renders an entry in the journal's own protocol: https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
+// journalEntry renders an entry in the journal's own protocol:
+// https://systemd.io/JOURNAL_NATIVE_PROTOCOL.
 func journalEntry(e entry) []byte {
 	b := make([]byte, 0, 2*usual)
 	add := func(name, value string) {

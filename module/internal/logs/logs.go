@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package logs brings what a run tells to where somebody looks for it: the system's log, as Ansible's own modules do, the
-// report when it is asked for, and the terminal of a person who starts the program by hand. Nothing else of ours knows of
-// these places; all others have a hclog.Logger.
+// Package logs brings what a run tells to where somebody looks for it: the system's log, as
+// Ansible's own modules do, the report when it is asked for, and the terminal of a person who
+// starts the program by hand. Nothing else of ours knows of these places; all others have a
+// hclog.Logger.
 package logs
 
 import (
@@ -44,8 +45,8 @@ type Config struct {
 	Debug bool
 	// Lines: the report gets all lines.
 	Lines bool
-	// ByHand: no Ansible started the program. Over ssh, its stderr is often a terminal that nobody watches, and whose
-	// lines would come back among those of stdout.
+	// ByHand: no Ansible started the program. Over ssh, its stderr is often a terminal that nobody
+	// watches, and whose lines would come back among those of stdout.
 	ByHand bool
 }
 
@@ -120,8 +121,8 @@ type Lines struct {
 	size  int
 }
 
-// Write implements io.Writer for hclog, which writes a line, or several that belong together, at once and one after the
-// other.
+// Write implements io.Writer for hclog, which writes a line, or several that belong together, at
+// once and one after the other.
 func (l *Lines) Write(p []byte) (int, error) {
 	l.Lock()
 	defer l.Unlock()

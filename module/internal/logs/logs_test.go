@@ -95,9 +95,11 @@ const (
 func TestJournal(t *testing.T) {
 	root := t.TempDir()
 	journal, syslog := listen(t, root, journalSocket), listen(t, root, syslogSocket)
-	log, _ := New(Places{Root: root}, Config{Identifier: "ansible-ptrace_scope", Facility: "LOG_LOCAL3", Prefix: "play 7"})
+	log, _ := New(Places{Root: root},
+		Config{Identifier: "ansible-ptrace_scope", Facility: "LOG_LOCAL3", Prefix: "play 7"})
 	log.Debug("not wanted")
-	log.With("check_mode", true).Warn("write", "object", "/etc/a b", "because", "one\nPRIORITY=0\ntwo", "_PID", 1, "failure", errors.New("no"))
+	log.With("check_mode", true).Warn("write", "object", "/etc/a b", "because", "one\nPRIORITY=0\ntwo", "_PID", 1,
+		"failure", errors.New("no"))
 	got := fields(t, journal.next())
 	for name, want := range map[string]string{
 		"MESSAGE":                 `play 7 write check_mode=true object="/etc/a b" because="one\nPRIORITY=0\ntwo" _PID=1 failure=no`,
@@ -128,7 +130,8 @@ func TestOthers(t *testing.T) {
 	log, _ := New(Places{Root: root}, Config{Prefix: "play 7"})
 	log.Named("backend_plugin").Named("a b:").Info("done", "changed", true)
 	got := fields(t, journal.next())
-	if want := "play 7 backend_plugin.a_b_: done plugin_changed=true"; got["MESSAGE"] != want || got["PTRACE_SCOPE_PLUGIN_CHANGED"] != "true" {
+	if want := "play 7 backend_plugin.a_b_: done plugin_changed=true"; got["MESSAGE"] != want ||
+		got["PTRACE_SCOPE_PLUGIN_CHANGED"] != "true" {
 		t.Errorf("%v, want %q", got, want)
 	}
 	if _, ours := got["PTRACE_SCOPE_CHANGED"]; ours {
@@ -136,7 +139,8 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// TestStream: a syslog that listens on a stream gets its lines, each with the end that it has there.
+// TestStream: a syslog that listens on a stream gets its lines, each with the end that it has
+// there.
 func TestStream(t *testing.T) {
 	root := t.TempDir()
 	path := filepath.Join(root, syslogSocket)
@@ -177,7 +181,8 @@ func TestSyslog(t *testing.T) {
 		want  string
 	}{{hclog.Debug, "<15>"}, {hclog.Info, "<14>"}, {hclog.Warn, "<12>"}, {hclog.Error, "<11>"}} {
 		log.Log(c.level, "do\nne\x1b[2J", "changed", true, "why", "\x1b\n<0>", "none", "")
-		want := `^` + c.want + `[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ansible-a_b__\[\d+\]: do ne \[2J changed=true why="\\x1b\\n<0>" none=""$`
+		want := `^` + c.want +
+			`[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ansible-a_b__\[\d+\]: do ne \[2J changed=true why="\\x1b\\n<0>" none=""$`
 		if got := syslog.next(); !regexp.MustCompile(want).MatchString(got) {
 			t.Errorf("got %q, want %s", got, want)
 		}
@@ -369,7 +374,9 @@ func BenchmarkLines(b *testing.B) {
 	}()
 	for b.Loop() {
 		log, _ := New(Places{Root: root}, Config{Identifier: "ansible-ptrace_scope"})
-		log.Info("Invoked with", "state", "auto", "restricted_scope", 1, "exact", false, "packages", "auto", "conflicts", "resolve")
-		log.Info("done", "changed", false, "state", "auto", "scope", 1, "because", "no debugger is installed", "verified", true)
+		log.Info("Invoked with", "state", "auto", "restricted_scope", 1, "exact", false, "packages", "auto",
+			"conflicts", "resolve")
+		log.Info("done", "changed", false, "state", "auto", "scope", 1, "because", "no debugger is installed",
+			"verified", true)
 	}
 }

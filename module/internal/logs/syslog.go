@@ -18,5 +18,6 @@ func syslogLine(e entry) []byte {
 		}
 		return r
 	}, e.text)
-	return fmt.Appendf(nil, "<%d>%s %s[%d]: %s", e.facility<<3|e.priority, time.Now().Format(time.Stamp), e.identifier, os.Getpid(), text)
+	return fmt.Appendf(nil, "<%d>%s %s[%d]: %s", e.facility<<3|e.priority, time.Now().Format(time.Stamp), e.identifier,
+		os.Getpid(), text)
 }

@@ -15,13 +15,14 @@ import (
 )
 
 const (
-	// patience is how long all lines of a run together wait for a log daemon that does not read. Then the run goes on
-	// without it.
+	// patience is how long all lines of a run together wait for a log daemon that does not read.
+	// Then the run goes on without it.
 	patience = 100 * time.Millisecond
-	// valueLimit bounds a value. With it a line stays far below the longest datagram (net.core.wmem_max, 208 KiB).
+	// valueLimit bounds a value. With it a line stays far below the longest datagram
+	// (net.core.wmem_max, 208 KiB).
 	valueLimit = 4 << 10
-	// usual is the room that a line needs. It is asked for at once: each further piece of memory is one that the kernel
-	// first has to find.
+	// usual is the room that a line needs. It is asked for at once: each further piece of memory is
+	// one that the kernel first has to find.
 	usual = 1 << 10
 	// fieldsLimit bounds how many fields a line has.
 	fieldsLimit = 24
@@ -43,8 +44,9 @@ type way struct {
 	render func(entry) []byte
 }
 
-// systemLog is the sink for the system's log: systemd's journal where there is one, otherwise syslog, as for Ansible's own
-// modules. Those log in check mode, too, and so do we: the log is the system's, and no file of ours.
+// systemLog is the sink for the system's log: systemd's journal where there is one, otherwise
+// syslog, as for Ansible's own modules. Those log in check mode, too, and so do we: the log is the
+// system's, and no file of ours.
 type systemLog struct {
 	// ways are those that may still take an entry, the best one first.
 	ways  []way
@@ -55,8 +57,8 @@ type systemLog struct {
 	identifier, prefix string
 }
 
-// Accept implements hclog.SinkAdapter. The logger calls it for one line after the other. A logger with a name is somebody else's: its
-// lines begin with that, and their fields are none of ours.
+// Accept implements hclog.SinkAdapter. The logger calls it for one line after the other. A logger
+// with a name is somebody else's: its lines begin with that, and their fields are none of ours.
 func (s *systemLog) Accept(name string, level hclog.Level, msg string, args ...any) {
 	if level < s.least || len(s.ways) == 0 {
 		return
@@ -77,7 +79,8 @@ func (s *systemLog) Accept(name string, level hclog.Level, msg string, args ...a
 		text = append(append(append(text, ' '), f.key...), '=')
 		text = appendWord(text, f.value)
 	}
-	s.send(entry{priority: priorityOf(level), facility: s.facility, identifier: s.identifier, text: cut(string(text)), fields: fields})
+	s.send(entry{priority: priorityOf(level), facility: s.facility, identifier: s.identifier, text: cut(string(text)),
+		fields: fields})
 }
 
 // send gives an entry to the first socket that takes it.
@@ -99,7 +102,8 @@ func (s *systemLog) send(e entry) {
 func (s *systemLog) deliver(path string, datagram []byte) error {
 	for pause := time.Millisecond; ; pause *= 2 {
 		err := sendTo(path, syscall.SOCK_DGRAM, datagram)
-		if errors.Is(err, syscall.EPROTOTYPE) { // a syslog that listens on a stream, where lines end with a NUL: syslog(3) does the same
+		// a syslog that listens on a stream, where lines end with a NUL: syslog(3) does the same
+		if errors.Is(err, syscall.EPROTOTYPE) {
 			err = sendTo(path, syscall.SOCK_STREAM, append(datagram, 0))
 		}
 		if !errors.Is(err, syscall.EAGAIN) || s.wait <= 0 {
@@ -138,9 +142,11 @@ func priorityOf(level hclog.Level) int {
 	return 7
 }
 
-// facilities are those of syslog(3) by the names that Ansible's setting syslog_facility takes, in the order of their codes.
+// facilities are those of syslog(3) by the names that Ansible's setting syslog_facility takes, in
+// the order of their codes.
 var facilities = []string{
-	"LOG_KERN", "LOG_USER", "LOG_MAIL", "LOG_DAEMON", "LOG_AUTH", "LOG_SYSLOG", "LOG_LPR", "LOG_NEWS", "LOG_UUCP", "LOG_CRON",
+	"LOG_KERN", "LOG_USER", "LOG_MAIL", "LOG_DAEMON", "LOG_AUTH", "LOG_SYSLOG", "LOG_LPR", "LOG_NEWS", "LOG_UUCP",
+	"LOG_CRON",
 	"LOG_AUTHPRIV", "LOG_FTP", "", "", "", "",
 	"LOG_LOCAL0", "LOG_LOCAL1", "LOG_LOCAL2", "LOG_LOCAL3", "LOG_LOCAL4", "LOG_LOCAL5", "LOG_LOCAL6", "LOG_LOCAL7",
 }

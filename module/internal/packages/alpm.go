@@ -13,8 +13,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// alpmDatabase is pacman's, see libalpm(3): a directory for each package. Their names tell what is installed, without starting a
-// program.
+// alpmDatabase is pacman's, see libalpm(3): a directory for each package. Their names tell what is
+// installed, without starting a program.
 var alpmDatabase = database{
 	files: []string{alpmLocal}, base: []string{"pacman", "filesystem"}, program: pacmanProgram,
 	configuration: []string{"/etc/pacman.conf"}, rootOptions: []string{"--sysroot="},
@@ -67,8 +67,8 @@ func (m *Manager) alpmInstalled(names []string) ([]port.Package, error) {
 	return installedOf(all, names), nil
 }
 
-// readDesc returns the lists in a package's desc file: each has a name between percent signs, a line for each value, and an empty line
-// at the end.
+// readDesc returns the lists in a package's desc file: each has a name between percent signs, a
+// line for each value, and an empty line at the end.
 func readDesc(content string) map[string][]string {
 	lists := map[string][]string{}
 	name := ""
@@ -90,7 +90,8 @@ func (m *Manager) alpmDesc(entry string) (map[string][]string, error) {
 	return readDesc(content), err
 }
 
-// pacmanUserInstalled reports whether the user installed a package: pacman records those that were installed as dependencies.
+// pacmanUserInstalled reports whether the user installed a package: pacman records those that were
+// installed as dependencies.
 func (m *Manager) pacmanUserInstalled(_ context.Context, name string) (bool, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {
@@ -105,7 +106,8 @@ func (m *Manager) pacmanUserInstalled(_ context.Context, name string) (bool, err
 	return false, nil
 }
 
-// alpmRequirers returns for each of the packages the installed ones that depend on it, and those that depend on those.
+// alpmRequirers returns for each of the packages the installed ones that depend on it, and those
+// that depend on those.
 func (m *Manager) alpmRequirers(_ context.Context, names []string) (map[string][]string, error) {
 	entries, err := m.alpmEntries()
 	if err != nil {

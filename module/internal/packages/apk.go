@@ -15,7 +15,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// apk is Alpine's, see apk(8). A package that is installed by name is in its world file, as if the user had installed it.
+// apk is Alpine's, see apk(8). A package that is installed by name is in its world file, as if the
+// user had installed it.
 var apk = Manager{
 	Name: "apk", program: apkProgram, database: &apkDatabase, rootOptions: []string{"--root=", "--no-scripts"},
 	// Without a terminal it asks no questions. An option for that exists only since 2.12.11.
@@ -31,7 +32,8 @@ var apk = Manager{
 var apkDatabase = database{
 	files: []string{apk3Installed, apk2Installed}, base: []string{"apk-tools", "alpine-baselayout", "wolfi-baselayout"},
 	program: apkProgram, rootOptions: rootOption,
-	installed: reading((*Manager).apkInstalled), owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged, requirers: (*Manager).apkRequirers,
+	installed: reading((*Manager).apkInstalled), owners: (*Manager).apkOwners, unchanged: (*Manager).apkUnchanged,
+	requirers: (*Manager).apkRequirers,
 }
 
 // The database's file: it moved with apk 3.
@@ -42,13 +44,15 @@ const (
 
 const apkProgram = "/sbin/apk"
 
-// readAPK returns the names of all packages that a simulated transaction would change, from lines like (1/2) Installing name (version).
+// readAPK returns the names of all packages that a simulated transaction would change, from lines
+// like (1/2) Installing name (version).
 func readAPK(r process.Result) ([]string, error) {
 	var names []string
 	known := map[string]bool{}
 	for _, line := range strings.Split(r.Stdout, "\n") {
 		fields := strings.Fields(line)
-		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") && !known[fields[2]] {
+		if len(fields) >= 4 && strings.HasPrefix(fields[0], "(") && strings.HasSuffix(fields[0], ")") &&
+			!known[fields[2]] {
 			known[fields[2]] = true
 			names = append(names, fields[2])
 		}
@@ -81,8 +85,8 @@ func (m *Manager) apkRemoval(ctx context.Context, name string) ([]string, error)
 	return readAPKRemoval(r, name)
 }
 
-// readAPKRemoval returns the packages that require a package, which stand below a heading on a line each, or those that would be
-// removed with it.
+// readAPKRemoval returns the packages that require a package, which stand below a heading on a line
+// each, or those that would be removed with it.
 func readAPKRemoval(r process.Result, name string) ([]string, error) {
 	if _, requirers, found := strings.Cut(r.Stdout, "are not removed due to:\n"); found {
 		var with []string
@@ -100,8 +104,8 @@ func readAPKRemoval(r process.Result, name string) ([]string, error) {
 	return slices.DeleteFunc(touched, func(n string) bool { return n == name }), err
 }
 
-// readAPKInstalled reads the database: a paragraph for each package, a letter and a colon before each value. Those of the files
-// that a package owns are handed over.
+// readAPKInstalled reads the database: a paragraph for each package, a letter and a colon before
+// each value. Those of the files that a package owns are handed over.
 func readAPKInstalled(content string, files map[string]bool, hand func(owner, file string)) ([]paragraph, error) {
 	var all []paragraph
 	for content != "" {
@@ -135,13 +139,16 @@ func readAPKInstalled(content string, files map[string]bool, hand func(owner, fi
 			}
 		}
 		if p.name == "" {
-			return nil, errors.New("read apk's database (/lib/apk/db/installed): a paragraph without a name: " + strings.TrimSpace(text)[:min(60, len(strings.TrimSpace(text)))])
+			return nil,
+				errors.New("read apk's database (/lib/apk/db/installed): a paragraph without a name: " +
+					strings.TrimSpace(text)[:min(60, len(strings.TrimSpace(text)))])
 		}
 		for _, file := range owned {
 			hand(p.name, file)
 		}
 		if all = append(all, p); len(all) > packagesLimit {
-			return nil, fmt.Errorf("read apk's database (/lib/apk/db/installed): it names more than %d packages", packagesLimit)
+			return nil,
+				fmt.Errorf("read apk's database (/lib/apk/db/installed): it names more than %d packages", packagesLimit)
 		}
 	}
 	if all == nil {

@@ -16,23 +16,27 @@ import (
 // apt uses the package lists that are there: refreshing them is left to the administrator.
 var apt = Manager{
 	Name: "apt", program: "/usr/bin/apt-get", database: &dpkgDatabase,
-	simulate: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, parse: readAPT, checkLists: (*Manager).aptComplete,
+	simulate: []string{"install", "--quiet", "--simulate", "--no-install-recommends"}, parse: readAPT,
+	checkLists:   (*Manager).aptComplete,
 	removal:      (*Manager).aptRemoval,
 	asDependency: []string{"--mark-auto"},
 	install:      []string{"install", "--no-install-recommends", "--no-remove"},
 	remove:       []string{"remove", "--no-auto-remove"},
 	// No one answers, a conffile stays as it is, and what apt starts stays in its process group.
 	transactionOptions: []string{
-		"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", "--option=Dpkg::Use-Pty=false",
+		"--quiet", "--yes", "--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold",
+		"--option=Dpkg::Use-Pty=false",
 	},
 	userInstalled: (*Manager).aptUserInstalled,
 	busy: func(r process.Result) bool {
-		return r.Code == 100 && (strings.Contains(r.Stderr, "Could not get lock") || strings.Contains(r.Stderr, "Unable to acquire the dpkg frontend lock"))
+		return r.Code == 100 &&
+			(strings.Contains(r.Stderr, "Could not get lock") ||
+				strings.Contains(r.Stderr, "Unable to acquire the dpkg frontend lock"))
 	},
 }
 
-// readAPT returns the names of all packages that a simulated transaction would change: each stands on a line that begins with the
-// change.
+// readAPT returns the names of all packages that a simulated transaction would change: each stands
+// on a line that begins with the change.
 func readAPT(r process.Result) ([]string, error) {
 	var names []string
 	known := map[string]bool{}
@@ -48,7 +52,8 @@ func readAPT(r process.Result) ([]string, error) {
 		}
 	}
 	absent := lineWith(r.Stderr, "E: Unable to locate package") != "" ||
-		strings.Contains(r.Stderr, "has no installation candidate") && !strings.Contains(r.Stdout, "is a virtual package provided by")
+		strings.Contains(r.Stderr, "has no installation candidate") &&
+			!strings.Contains(r.Stdout, "is a virtual package provided by")
 	switch {
 	case r.Code == 100 && absent:
 		return nil, port.ErrNotOffered
@@ -94,8 +99,8 @@ func (m *Manager) aptUserInstalled(_ context.Context, name string) (bool, error)
 	return !readExtendedStates(content, name), nil
 }
 
-// readExtendedStates reports whether a package was installed as a dependency. The record has a paragraph for each that was, or is no
-// longer one.
+// readExtendedStates reports whether a package was installed as a dependency. The record has a
+// paragraph for each that was, or is no longer one.
 func readExtendedStates(content, name string) bool {
 	current := ""
 	for content != "" {

@@ -27,7 +27,8 @@ func numbered(n int, text string) string {
 	return b.String()
 }
 
-// TestReadersAreLinear: no answer of a program, and no database, takes longer to read than its length is worth.
+// TestReadersAreLinear: no answer of a program, and no database, takes longer to read than its
+// length is worth.
 func TestReadersAreLinear(t *testing.T) {
 	files := func(n int) []string { return strings.Fields(numbered(n, "/etc/sysctl.d/%d.conf ")) }
 	itself := func(file string) string { return file }
@@ -37,16 +38,20 @@ func TestReadersAreLinear(t *testing.T) {
 	}{
 		"apt": {64_000, func(n int) { _, _ = readAPT(process.Result{Stdout: numbered(n, "Inst p%d (1 x)\n")}) }},
 		"zypper": {64_000, func(n int) {
-			_, _ = readZypper(process.Result{Stdout: "<install-summary>" + numbered(n, `<solvable type="package" name="p%d"/>`) + "</install-summary>"})
+			_, _ = readZypper(process.Result{Stdout: "<install-summary>" +
+				numbered(n, `<solvable type="package" name="p%d"/>`) + "</install-summary>"})
 		}},
 		"zypper's words": {64_000, func(n int) { _ = textOf(numbered(n, "<description>x%d</description>")) }},
-		"apk":            {64_000, func(n int) { _, _ = readAPK(process.Result{Stdout: numbered(n, "(%d/9) Installing p%d (1)\n")}) }},
+		"apk": {64_000,
+			func(n int) { _, _ = readAPK(process.Result{Stdout: numbered(n, "(%d/9) Installing p%d (1)\n")}) }},
 		"the last lines": {80_000, func(n int) { _ = process.Result{Stdout: numbered(n, "%d\n")}.LastLines() }},
 		"pacman owns": {4000, func(n int) {
-			_, _ = readOwns(process.Result{Stdout: numbered(n, "/etc/sysctl.d/%d.conf is owned by p%d 1-1\n")}, itself, files(n))
+			_, _ = readOwns(process.Result{Stdout: numbered(n, "/etc/sysctl.d/%d.conf is owned by p%d 1-1\n")}, itself,
+				files(n))
 		}},
 		"pacman owns nothing": {4000, func(n int) {
-			_, _ = readOwns(process.Result{Stdout: numbered(n, "error: No package owns /etc/sysctl.d/%d.conf\n")}, itself, files(n))
+			_, _ = readOwns(process.Result{Stdout: numbered(n, "error: No package owns /etc/sysctl.d/%d.conf\n")},
+				itself, files(n))
 		}},
 		"dpkg owns": {8000, func(n int) {
 			_ = readSearch(process.Result{Stdout: numbered(n, "p%d: /etc/sysctl.d/%d.conf\n")}, func(string, string) {})
@@ -54,7 +59,8 @@ func TestReadersAreLinear(t *testing.T) {
 		"rpm owns": {8000, func(n int) { _, _ = readOwners(process.Result{Stdout: numbered(n, "p%d\n")}, files(n)) }},
 		"rpm's requirers": {64_000, func(n int) {
 			var found requirers
-			_, _ = readRequirers(process.Result{Stdout: numbered(n, "N\tp%d\nR\tgdb\nP\tc%d\n")}, map[string]string{"gdb": "gdb"}, &found)
+			_, _ = readRequirers(process.Result{Stdout: numbered(n, "N\tp%d\nR\tgdb\nP\tc%d\n")},
+				map[string]string{"gdb": "gdb"}, &found)
 		}},
 		"apk's database": {8000, func(n int) {
 			content := numbered(n, "P:p%d\nV:1\nD:p1 so:x\nF:etc/sysctl.d\nR:%d.conf\n\n")
@@ -75,7 +81,8 @@ func TestReadersAreLinear(t *testing.T) {
 	}
 }
 
-// TestRequirersAreLinear: who requires whom is found in one pass for each level, however much requires what.
+// TestRequirersAreLinear: who requires whom is found in one pass for each level, however much
+// requires what.
 func TestRequirersAreLinear(t *testing.T) {
 	paragraphs := func(n int, depends func(i int) string) []paragraph {
 		all := make([]paragraph, 0, n)
@@ -88,9 +95,11 @@ func TestRequirersAreLinear(t *testing.T) {
 		size    int
 		depends func(n int) func(int) string
 	}{
-		"a chain":         {16_000, func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i-1) } }},
-		"a star":          {16_000, func(int) func(int) string { return func(int) string { return "p0" } }},
-		"a star of stars": {16_000, func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i/100) } }},
+		"a chain": {16_000,
+			func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i-1) } }},
+		"a star": {16_000, func(int) func(int) string { return func(int) string { return "p0" } }},
+		"a star of stars": {16_000,
+			func(int) func(int) string { return func(i int) string { return fmt.Sprintf("p%d", i/100) } }},
 		"twenty each": {4000, func(n int) func(int) string {
 			return func(i int) (text string) {
 				for j := range 20 {
@@ -108,7 +117,8 @@ func TestRequirersAreLinear(t *testing.T) {
 		})
 	}
 	found := requirersOf(paragraphs(5000, func(int) string { return "p0, p1 | p0" }), []string{"p0"}, dependencies)
-	if got := found["p0"]; len(got) != requirersListed+1 || got[0] != "p0" || got[requirersListed] != ptrace.More(2*5000-requirersListed-requirersListed) {
+	if got := found["p0"]; len(got) != requirersListed+1 || got[0] != "p0" ||
+		got[requirersListed] != ptrace.More(2*5000-requirersListed-requirersListed) {
 		t.Errorf("%d requirers, the last %q", len(got), got[len(got)-1])
 	}
 }
@@ -138,7 +148,8 @@ func TestManyPackages(t *testing.T) {
 	m := Manager{Name: ptrace.None, files: filesOf(t, root), root: root, database: &dpkgDatabase, memory: &memory{}}
 	start := time.Now()
 	installed, err := m.Installed(t.Context(), []string{"p49999", "gdb", "p1"})
-	if want := []port.Package{{Name: "p1", Version: "1"}, {Name: "p49999", Version: "1"}}; err != nil || !slices.Equal(installed, want) {
+	if want := []port.Package{{Name: "p1", Version: "1"}, {Name: "p49999", Version: "1"}}; err != nil ||
+		!slices.Equal(installed, want) {
 		t.Errorf("installed %v, %v", installed, err)
 	}
 	found, err := m.Requirers(t.Context(), []string{"gdb"})
@@ -148,7 +159,8 @@ func TestManyPackages(t *testing.T) {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	took := time.Since(start)
-	t.Logf("%d packages in %d MB took %s; %d MB of the system's memory", count, size>>20, took.Round(time.Millisecond), stats.Sys>>20)
+	t.Logf("%d packages in %d MB took %s; %d MB of the system's memory", count, size>>20, took.Round(time.Millisecond),
+		stats.Sys>>20)
 	if took > 2*time.Minute { // far less, but for the race detector on a busy machine
 		t.Errorf("took %s", took)
 	}

@@ -13,22 +13,25 @@ import (
 	"hardening.yama/module/internal/view"
 )
 
-// findPatience is how long a program may take that Find asks, and markPatience how long the manager may take to record what it
-// has just installed.
+// findPatience is how long a program may take that Find asks, and markPatience how long the manager
+// may take to record what it has just installed.
 const findPatience, markPatience = time.Minute, time.Minute
 
-// environment is the whole environment of a manager: a fixed locale, since its messages are read, nothing that a user controls, and
-// for Debian that no one can answer questions and no service is to be restarted.
+// environment is the whole environment of a manager: a fixed locale, since its messages are read,
+// nothing that a user controls, and for Debian that no one can answer questions and no service is
+// to be restarted.
 var environment = []string{
 	"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb",
 	"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_SUSPEND=1",
 }
 
-// queryEnvironment is for programs that only read the database. The C locale is the quickest to load.
+// queryEnvironment is for programs that only read the database. The C locale is the quickest to
+// load.
 var queryEnvironment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "HOME=/root", "TERM=dumb"}
 
-// starter returns how the manager is started: in the throw-away view, or on the host. There, a manager that runs scriptlets in
-// another root has a /proc by which they cannot set what the kernel of this host holds.
+// starter returns how the manager is started: in the throw-away view, or on the host. There, a
+// manager that runs scriptlets in another root has a /proc by which they cannot set what the kernel
+// of this host holds.
 func (m *Manager) starter(throwaway bool) process.Starter {
 	switch {
 	case throwaway:
@@ -59,8 +62,8 @@ func (m *Manager) startWithReadOnlyProc(start func(*syscall.Credential) error) e
 // nobody is the user that can read what everybody can, and write nothing.
 var nobody = syscall.Credential{Uid: 65534, Gid: 65534}
 
-// queryStarter starts a program that only reads the database. In check mode, where the view is not possible, it runs as nobody:
-// for these queries that is enough.
+// queryStarter starts a program that only reads the database. In check mode, where the view is not
+// possible, it runs as nobody: for these queries that is enough.
 func (m *Manager) queryStarter(start func(*syscall.Credential) error) error {
 	if !m.CheckMode {
 		return start(nil)

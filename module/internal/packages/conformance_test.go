@@ -14,7 +14,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// fakeRPM answers as rpm does, about the packages that are files in a directory: their content is the version.
+// fakeRPM answers as rpm does, about the packages that are files in a directory: their content is
+// the version.
 const fakeRPM = `#!/bin/sh
 root=%s db=$root/var/lib/rpm/packages
 while :; do case $1 in --root=*) shift ;; *) break ;; esac; done
@@ -52,7 +53,8 @@ case "$*" in
 esac
 `
 
-// TestConformance: a built-in manager follows the rules that a plugin has to follow, and what it writes in check mode is gone.
+// TestConformance: a built-in manager follows the rules that a plugin has to follow, and what it
+// writes in check mode is gone.
 func TestConformance(t *testing.T) {
 	root := t.TempDir()
 	for _, dir := range []string{"/bin", "/var/lib/rpm/packages", "/var/log", "/run"} {
@@ -62,7 +64,8 @@ func TestConformance(t *testing.T) {
 	write(t, root+"/var/lib/rpm/packages/filesystem", "3.18-50\n")
 	write(t, root+"/var/lib/rpm/rpmdb.sqlite", "database")
 	for program, script := range map[string]string{"rpm": fakeRPM, "dnf5": fakeDNF5} {
-		check(t, os.WriteFile(root+"/bin/"+program, []byte(strings.ReplaceAll(strings.Replace(script, "%s", root, 1), "%%", "%")), 0o700))
+		check(t, os.WriteFile(root+"/bin/"+program,
+			[]byte(strings.ReplaceAll(strings.Replace(script, "%s", root, 1), "%%", "%")), 0o700))
 	}
 	log := root + "/var/log/dnf5.log"
 	database := rpmDatabase
@@ -77,7 +80,9 @@ func TestConformance(t *testing.T) {
 		if isCopied {
 			m.throwaway = view.Throwaway(root, nil)
 		}
-		if content, err := os.ReadFile(log); isCopied && checkMode && err == nil && !strings.Contains(string(content), "--assumeyes") {
+		if content,
+			err := os.ReadFile(log); isCopied && checkMode && err == nil &&
+			!strings.Contains(string(content), "--assumeyes") {
 			t.Errorf("check mode wrote %s: %s", log, content)
 		}
 		return &m, nil

@@ -12,8 +12,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// The managers of the dnf family. Weak dependencies are not installed and unused packages not removed: only the enabler is to
-// change.
+// The managers of the dnf family. Weak dependencies are not installed and unused packages not
+// removed: only the enabler is to change.
 var (
 	dnf5 = Manager{
 		Name: "dnf5", program: "/usr/bin/dnf5", database: &rpmDatabase, rootOptions: dnfRoot,
@@ -23,8 +23,8 @@ var (
 		remove:         []string{"remove", "--assumeyes", "--no-autoremove"},
 		markDependency: []string{"mark", "--assumeyes", "weak"},
 		userInstalled:  (*Manager).dnf5UserInstalled,
-		// Up to 5.3 a transaction fails at once while another one has the first lock; since 5.4 every command waits for the second
-		// one without end.
+		// Up to 5.3 a transaction fails at once while another one has the first lock; since 5.4
+		// every command waits for the second one without end.
 		locks: []string{"/run/dnf/rpmtransaction.lock", "/var/lib/dnf/system-repo.lock"},
 		// Both dnf5 and rpm have this text in their messages.
 		busy: func(r process.Result) bool {
@@ -39,27 +39,30 @@ var (
 		remove:         []string{"remove", "--assumeyes", "--noautoremove", exitOnLock},
 		markDependency: []string{"mark", "remove", exitOnLock},
 		userInstalled:  (*Manager).dnfUserInstalled,
-		// Without exit_on_lock it waits without end. Exit code 200 is documented in dnf(8); the message is rpm's, when a program other
-		// than dnf has its lock.
+		// Without exit_on_lock it waits without end. Exit code 200 is documented in dnf(8); the
+		// message is rpm's, when a program other than dnf has its lock.
 		busy: func(r process.Result) bool {
 			return r.Code == 200 || strings.Contains(r.Stdout+r.Stderr, "can't create transaction lock")
 		},
 	}
 )
 
-// dnfRoot has no scriptlets: the enabler's would set the value in the running kernel, which is not the tree's.
+// dnfRoot has no scriptlets: the enabler's would set the value in the running kernel, which is not
+// the tree's.
 var dnfRoot = []string{"--installroot=", "--setopt=tsflags=noscripts"}
 
 const exitOnLock = "--setopt=exit_on_lock=True"
 
-// readDNF returns the names of all packages that a transaction of dnf or dnf5 would change, from the table that both print. Below
-// its header, a line without indent that ends in a colon begins a section. A line with an indent of one blank is a package. A line
-// with a larger indent names a package that is replaced, or continues the columns of a long name.
+// readDNF returns the names of all packages that a transaction of dnf or dnf5 would change, from
+// the table that both print. Below its header, a line without indent that ends in a colon begins a
+// section. A line with an indent of one blank is a package. A line with a larger indent names a
+// package that is replaced, or continues the columns of a long name.
 func readDNF(r process.Result) ([]string, error) {
 	table, _, summarised := strings.Cut(r.Stdout, "\nTransaction Summary")
 	if !summarised {
 		said := r.Stdout + "\n" + r.Stderr
-		// With skip_if_unavailable, dnf skips a repository that it cannot reach: its packages are not known.
+		// With skip_if_unavailable, dnf skips a repository that it cannot reach: its packages are
+		// not known.
 		for _, words := range []string{"Failed to download metadata", "Failed to synchronize cache for repo", ">>> "} {
 			if line := lineWith(said, words); line != "" {
 				return nil, errors.New(strings.TrimPrefix(line, ">>> "))
@@ -73,7 +76,9 @@ func readDNF(r process.Result) ([]string, error) {
 		}
 		if strings.Contains(said, "There are no enabled repositories") {
 			// On a host of Red Hat's that is not registered, a plugin says so and what to do.
-			return nil, errors.New(strings.TrimSuffix("no repository is enabled: "+lineWith(said, "use subscription-manager"), ": "))
+			return nil,
+				errors.New(strings.TrimSuffix("no repository is enabled: "+lineWith(said, "use subscription-manager"),
+					": "))
 		}
 		if strings.Contains(said, "No match for argument") || strings.Contains(said, "Unable to find a match") {
 			return nil, port.ErrNotOffered
@@ -107,7 +112,8 @@ func readDNF(r process.Result) ([]string, error) {
 // dnf5State is dnf5's record of why a package is installed.
 const dnf5State = "/usr/lib/sysimage/libdnf5/packages.toml"
 
-// dnf5UserInstalled reads dnf5's record, which is quick; where it has no reason for the package, it asks dnf5.
+// dnf5UserInstalled reads dnf5's record, which is quick; where it has no reason for the package, it
+// asks dnf5.
 func (m *Manager) dnf5UserInstalled(ctx context.Context, name string) (bool, error) {
 	content, err := m.readFile(dnf5State)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -116,7 +122,8 @@ func (m *Manager) dnf5UserInstalled(ctx context.Context, name string) (bool, err
 	if reason := readPackagesTOML(content, name); reason != "" {
 		return reason == "User", nil
 	}
-	r, err := m.ask(ctx, []string{"--quiet", "--cacheonly", "repoquery", "--installed", "--qf", "%{name} %{reason}\n"}, name)
+	r, err := m.ask(ctx, []string{"--quiet", "--cacheonly", "repoquery", "--installed", "--qf", "%{name} %{reason}\n"},
+		name)
 	if err != nil {
 		return false, err
 	}
@@ -141,14 +148,16 @@ func readPackagesTOML(content, name string) string {
 
 // dnfUserInstalled asks dnf: its record is a database that only dnf can read.
 func (m *Manager) dnfUserInstalled(ctx context.Context, name string) (bool, error) {
-	r, err := m.ask(ctx, []string{"--quiet", "--cacheonly", exitOnLock, "repoquery", "--installed", "--qf", "%{name} %{reason}"}, name)
+	r, err := m.ask(ctx,
+		[]string{"--quiet", "--cacheonly", exitOnLock, "repoquery", "--installed", "--qf", "%{name} %{reason}"}, name)
 	if err != nil {
 		return false, err
 	}
 	return readReason(r, name)
 }
 
-// readReason reports whether the user installed a package, from a line with its name and the reason.
+// readReason reports whether the user installed a package, from a line with its name and the
+// reason.
 func readReason(r process.Result, name string) (bool, error) {
 	for _, line := range strings.Split(r.Stdout, "\n") {
 		if found, reason, _ := strings.Cut(strings.TrimSpace(line), " "); found == name {

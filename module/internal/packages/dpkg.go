@@ -15,7 +15,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// dpkgStatus is Debian's package database, see dpkg(1). Reading it is quicker than starting a program that does.
+// dpkgStatus is Debian's package database, see dpkg(1). Reading it is quicker than starting a
+// program that does.
 const dpkgStatus = "/var/lib/dpkg/status"
 
 // dpkgSearcher is the program for questions that the status file does not answer.
@@ -203,8 +204,8 @@ func installedOf(all []paragraph, names []string) []port.Package {
 	return installed
 }
 
-// requirersOf returns for each of the packages the installed ones that depend on it, and those that depend on those. The
-// names in what a package needs are handed over by named.
+// requirersOf returns for each of the packages the installed ones that depend on it, and those that
+// depend on those. The names in what a package needs are handed over by named.
 func requirersOf(all []paragraph, names []string, named func(depends string, hand func(name string))) map[string][]string {
 	var found requirers
 	asked := setOf(names)

@@ -48,10 +48,12 @@ func TestReadStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := fmt.Sprint(installedOf(all, []string{"gdb", "elfutils", "rpm", "none"})); got != "[{elfutils 0.190-1.1} {rpm 4.18}]" {
+	if got := fmt.Sprint(installedOf(all,
+		[]string{"gdb", "elfutils", "rpm", "none"})); got != "[{elfutils 0.190-1.1} {rpm 4.18}]" {
 		t.Errorf("installed: %s", got)
 	}
-	if got := fmt.Sprint(requirersOf(all, []string{"elfutils", "gdb"}, dependencies)); got != "map[debugedit:[rpm] elfutils:[debugedit rpm]]" {
+	if got := fmt.Sprint(requirersOf(all, []string{"elfutils", "gdb"},
+		dependencies)); got != "map[debugedit:[rpm] elfutils:[debugedit rpm]]" {
 		t.Errorf("requirers: %s", got)
 	}
 	want := []conffile{

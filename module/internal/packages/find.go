@@ -84,7 +84,8 @@ func (m *Manager) holdsBase() (bool, error) {
 // sight is what Find sees of the host and of the tree below root.
 type sight struct {
 	root string
-	// inUse are the files of each database that exist and are not empty: the first one, for another root all of them.
+	// inUse are the files of each database that exist and are not empty: the first one, for another
+	// root all of them.
 	inUse       map[*database][]string
 	executable  func(program string) bool
 	sameProgram func(a, b string) bool
@@ -184,11 +185,13 @@ func (s sight) missing(w Want) error {
 	return nil
 }
 
-// databaseDepth is how deep the directories of a database are nested: pacman's has one for each package.
+// databaseDepth is how deep the directories of a database are nested: pacman's has one for each
+// package.
 const databaseDepth = 2
 
-// checkDatabase returns an error where a directory of a database contains anything but files and directories, since programs
-// open whatever is there, or where links matter and it is reached by one.
+// checkDatabase returns an error where a directory of a database contains anything but files and
+// directories, since programs open whatever is there, or where links matter and it is reached by
+// one.
 func checkDatabase(files *tree.Tree, dir string, followsLinksOut bool, depth int) error {
 	d, err := files.Dir(dir)
 	if err != nil {
@@ -196,7 +199,8 @@ func checkDatabase(files *tree.Tree, dir string, followsLinksOut bool, depth int
 	}
 	defer d.Close() //nolint:errcheck // only read
 	if followsLinksOut && d.Path != dir {
-		return fmt.Errorf("%s is a link to %s, which may lead out of the tree for dpkg: put the directory itself there", files.At(dir), d.Path)
+		return fmt.Errorf("%s is a link to %s, which may lead out of the tree for dpkg: put the directory itself there",
+			files.At(dir), d.Path)
 	}
 	names, err := d.Names()
 	if err != nil {
@@ -212,13 +216,15 @@ func checkDatabase(files *tree.Tree, dir string, followsLinksOut bool, depth int
 				return err
 			}
 		case !info.Dir() && !info.Regular():
-			return fmt.Errorf("%s is %s, which no package database has: remove it", files.At(path.Join(dir, name)), info.Kind())
+			return fmt.Errorf("%s is %s, which no package database has: remove it", files.At(path.Join(dir, name)),
+				info.Kind())
 		}
 	}
 	return nil
 }
 
-// filesInUse returns those of the database's files that exist and are not empty, or only the first of them.
+// filesInUse returns those of the database's files that exist and are not empty, or only the first
+// of them.
 func (d *database) filesInUse(files *tree.Tree, all bool) ([]string, error) {
 	var inUse []string
 	for _, file := range d.files {
@@ -236,7 +242,8 @@ func (d *database) filesInUse(files *tree.Tree, all bool) ([]string, error) {
 	return inUse, nil
 }
 
-// fileInUse reports whether a file exists and is not empty, or is a directory. Anything else is an error.
+// fileInUse reports whether a file exists and is not empty, or is a directory. Anything else is an
+// error.
 func fileInUse(files *tree.Tree, file string) (bool, error) {
 	info, err := files.Stat(file)
 	switch {

@@ -135,7 +135,8 @@ func TestChoose(t *testing.T) {
 		},
 		"an image with two": {
 			root: "/srv/image", want: fedora, inUse: []string{sysimage, classic}, programs: []string{"dnf5", "rpm"},
-			problem: "look for the package database below /srv/image: one is in " + sysimageDir + ", another in " + classicDir},
+			problem: "look for the package database below /srv/image: one is in " + sysimageDir + ", another in " +
+				classicDir},
 	} {
 		s := sight{
 			root: c.root, inUse: map[*database][]string{},

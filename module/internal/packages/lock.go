@@ -9,8 +9,9 @@ import (
 	"hardening.yama/module/internal/tree"
 )
 
-// checkFileLock returns an error that wraps port.ErrBusy while another process has a lock of fcntl(2) on a file of the tree. The
-// file is opened anew each time: some managers delete it with the lock.
+// checkFileLock returns an error that wraps port.ErrBusy while another process has a lock of
+// fcntl(2) on a file of the tree. The file is opened anew each time: some managers delete it with
+// the lock.
 func (m *Manager) checkFileLock(file string) error {
 	holder, err := m.lockHolder(file)
 	if err != nil || holder == nil {

@@ -18,7 +18,8 @@ import (
 	"hardening.yama/module/internal/ptrace"
 )
 
-// TestMain: with a file named, it is not the tests that run, but who holds a lock on it until its input ends.
+// TestMain: with a file named, it is not the tests that run, but who holds a lock on it until its
+// input ends.
 func TestMain(m *testing.M) {
 	if file := os.Getenv("LOCKED"); file != "" {
 		hold(file, os.Getenv("LOCK_TYPE"))
@@ -62,7 +63,8 @@ func locked(t *testing.T, file, kind string) (holder int, release func()) {
 	return c.Process.Pid, release
 }
 
-// TestDNF5Locks: dnf5 is not started while another process has one of its locks, for as long as lock_timeout says.
+// TestDNF5Locks: dnf5 is not started while another process has one of its locks, for as long as
+// lock_timeout says.
 func TestDNF5Locks(t *testing.T) {
 	for _, file := range dnf5.locks {
 		for _, kind := range []string{"read", "write"} {

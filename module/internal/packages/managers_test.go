@@ -37,7 +37,8 @@ var readings = []struct {
 		return all, nil
 	}},
 	{"zypper list", func(r process.Result) (any, error) {
-		return []bool{readAutoInstalled(r.Stdout, suse), readAutoInstalled(r.Stdout, "ltrace"), readAutoInstalled(r.Stdout, "trace")}, nil
+		return []bool{readAutoInstalled(r.Stdout, suse), readAutoInstalled(r.Stdout, "ltrace"),
+			readAutoInstalled(r.Stdout, "trace")}, nil
 	}},
 	{"zypper", func(r process.Result) (any, error) { return readZypper(r) }},
 	{"apt states", func(r process.Result) (any, error) {
@@ -52,7 +53,8 @@ var readings = []struct {
 	{"pacman removal", func(r process.Result) (any, error) { return readPacmanRemoval(r, site) }},
 	{"pacman", func(r process.Result) (any, error) { return readPacman(r) }},
 	{"dnf5 notes", func(r process.Result) (any, error) {
-		return []string{readPackagesTOML(r.Stdout, "gdb"), readPackagesTOML(r.Stdout, site), readPackagesTOML(r.Stdout, "none")}, nil
+		return []string{readPackagesTOML(r.Stdout, "gdb"), readPackagesTOML(r.Stdout, site),
+			readPackagesTOML(r.Stdout, "none")}, nil
 	}},
 	{"dnf5 reason of what rpm installed", func(r process.Result) (any, error) { return readReason(r, "bash") }},
 	{"dnf5 reason", func(r process.Result) (any, error) { return readReason(r, site) }},
@@ -83,7 +85,8 @@ func resultOf(text string) (r process.Result) {
 	return r
 }
 
-// TestReadManagers reads what the real programs said: an answer, not offered, or that there is no answer.
+// TestReadManagers reads what the real programs said: an answer, not offered, or that there is no
+// answer.
 func TestReadManagers(t *testing.T) {
 	archive, err := txtar.ParseFile("testdata/managers.txtar")
 	if err != nil {
@@ -162,7 +165,8 @@ func FuzzReadManagers(f *testing.F) {
 	f.Add(strings.Repeat("Inst a (1)\n<solvable name=\"a\">\n", 1<<15)+"<install-summary", "", 0)
 	f.Fuzz(func(t *testing.T, stdout, stderr string, code int) {
 		r := process.Result{Stdout: stdout, Stderr: stderr, Code: code}
-		for name, read := range map[string]func(process.Result) ([]string, error){"zypper": readZypper, "apt": readAPT, "pacman": readPacman, "apk": readAPK} {
+		for name, read := range map[string]func(process.Result) ([]string, error){"zypper": readZypper, "apt": readAPT,
+			"pacman": readPacman, "apk": readAPK} {
 			names, err := read(r)
 			if err == nil && (len(names) == 0 || slices.Contains(names, "")) {
 				t.Errorf("%s: names %q", name, names)

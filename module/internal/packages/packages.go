@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package packages has the package managers that the module knows. Each is a row of a table, which says how to ask it and how
-// to read its answers. A query that fails is an error with its cause, never an answer.
+// Package packages has the package managers that the module knows. Each is a row of a table, which
+// says how to ask it and how to read its answers. A query that fails is an error with its cause,
+// never an answer.
 package packages
 
 import (
@@ -22,7 +23,8 @@ import (
 	"hardening.yama/schema"
 )
 
-// Manager is a package manager of the host, and how to ask it: a row of the table that Find has completed. It is a port.Manager.
+// Manager is a package manager of the host, and how to ask it: a row of the table that Find has
+// completed. It is a port.Manager.
 type Manager struct {
 	// Name is the manager's, ptrace.None where packages are left alone.
 	Name string
@@ -36,39 +38,46 @@ type Manager struct {
 	database *database
 	// dbFile is the database, for messages.
 	dbFile string
-	// dbDir is the directory of the database in the tree, "" where the database's program finds it by itself.
+	// dbDir is the directory of the database in the tree, "" where the database's program finds it
+	// by itself.
 	dbDir string
 	// next has another database of the host's, whose packages count, too.
 	next *Manager
-	// dbElsewhere: the manager would look for the database in another directory, so that it must not be run.
+	// dbElsewhere: the manager would look for the database in another directory, so that it must
+	// not be run.
 	dbElsewhere bool
 	memory      *memory
-	// throwaway is the view for check mode, and readOnlyProc the one for a manager that runs scriptlets in another root.
+	// throwaway is the view for check mode, and readOnlyProc the one for a manager that runs
+	// scriptlets in another root.
 	throwaway, readOnlyProc *view.Mounts
 
-	// rootOptions are the manager's own options for another root, which is appended to those that end in =. A manager without
-	// any has none.
+	// rootOptions are the manager's own options for another root, which is appended to those that
+	// end in =. A manager without any has none.
 	rootOptions []string
 	// runsScriptlets: scriptlets, or hooks, run in another root, too.
 	runsScriptlets bool
-	// simulate are the arguments that ask what an installation would change, and parse reads the answer. Where the answer is
-	// port.ErrNotOffered, checkLists says why that cannot be believed, if so.
+	// simulate are the arguments that ask what an installation would change, and parse reads the
+	// answer. Where the answer is port.ErrNotOffered, checkLists says why that cannot be believed,
+	// if so.
 	simulate   []string
 	parse      func(process.Result) ([]string, error)
 	checkLists func(*Manager, context.Context) error
 	// removal returns the other packages that a removal would remove.
 	removal func(*Manager, context.Context, string) ([]string, error)
-	// install and remove are the arguments for a transaction, and transactionOptions are appended to both.
+	// install and remove are the arguments for a transaction, and transactionOptions are appended
+	// to both.
 	install, remove, transactionOptions []string
-	// asDependency are options for install that record that the user did not install the package. Where there are none,
-	// markDependency are the arguments that record it afterwards.
+	// asDependency are options for install that record that the user did not install the package.
+	// Where there are none, markDependency are the arguments that record it afterwards.
 	asDependency, markDependency []string
 	// simulateRemoval are the arguments that ask what a removal would change, for managers whose
 	// database knows nothing of locks and protected packages. parse reads the answer.
 	simulateRemoval []string
-	// userInstalled reports whether the user installed the package explicitly; nil: the manager does not record it, treat as no.
+	// userInstalled reports whether the user installed the package explicitly; nil: the manager
+	// does not record it, treat as no.
 	userInstalled func(*Manager, context.Context, string) (bool, error)
-	// locks are files with a lock of fcntl(2) for which the manager does not wait, or waits without end.
+	// locks are files with a lock of fcntl(2) for which the manager does not wait, or waits without
+	// end.
 	locks []string
 	// busy reports whether a result says that another process is using the manager.
 	busy func(process.Result) bool
@@ -85,17 +94,20 @@ type database struct {
 	// base are packages of which the database holds one if it is the host's: it holds none where a
 	// program has begun it for itself, and where it was lost and begun anew.
 	base []string
-	// followsLinksOut: its program does not chroot(2), so that a link in another root can lead out of it.
+	// followsLinksOut: its program does not chroot(2), so that a link in another root can lead out
+	// of it.
 	followsLinksOut bool
-	// program is needed to ask the database, and rootOptions are its options for another root. There it looks for the database in
-	// the directory that it prints with printDBDir, and dbDirOption is the option for another directory. Without them the
-	// directory is the same everywhere.
+	// program is needed to ask the database, and rootOptions are its options for another root.
+	// There it looks for the database in the directory that it prints with printDBDir, and
+	// dbDirOption is the option for another directory. Without them the directory is the same
+	// everywhere.
 	program, dbDirOption string
 	// configuration are the files by which the program is configured, or which it is.
 	configuration           []string
 	rootOptions, printDBDir []string
 
-	// installed begins to find out which of the names are installed, and returns a function that waits for the answer.
+	// installed begins to find out which of the names are installed, and returns a function that
+	// waits for the answer.
 	installed func(*Manager, context.Context, []string) (wait func() ([]port.Package, error))
 	// owners returns all packages that a file belongs to. unchanged reports whether the file is
 	// that of one of them.
@@ -105,7 +117,8 @@ type database struct {
 	// needers returns the packages without which a package cannot be removed. Without it they are
 	// its requirers.
 	needers func(*Manager, context.Context, string) ([]string, error)
-	// checkLock returns an error that wraps port.ErrBusy while another process has the database, for managers that fail then.
+	// checkLock returns an error that wraps port.ErrBusy while another process has the database,
+	// for managers that fail then.
 	checkLock func(*Manager, context.Context) error
 }
 
@@ -127,7 +140,8 @@ func (m *memory) transacted(r process.Result) {
 	m.paragraphs, m.lastLines = nil, r.LastLines()
 }
 
-// managers are all that can be driven, and databases all that can be read, whichever manager fills them.
+// managers are all that can be driven, and databases all that can be read, whichever manager fills
+// them.
 var (
 	managers  = []*Manager{&dnf5, &dnf, &zypper, &apt, &pacman, &apk}
 	databases = []*database{&dpkgDatabase, &rpmDatabase, &alpmDatabase, &apkDatabase}
@@ -152,13 +166,15 @@ func row(name string) *Manager {
 	return nil
 }
 
-// Is reports whether this is the named manager, even if the host boots an image and so has another name for it.
+// Is reports whether this is the named manager, even if the host boots an image and so has another
+// name for it.
 func (m *Manager) Is(name string) bool {
 	named := row(name)
 	return named != nil && (named.program == m.program || sameProgram(named.program, m.program))
 }
 
-// HasDatabase reports whether there is a database of installed packages. It can be there without a manager.
+// HasDatabase reports whether there is a database of installed packages. It can be there without a
+// manager.
 func (m *Manager) HasDatabase() bool { return m.database != nil }
 
 // Close ends the threads of the views.
@@ -270,7 +286,8 @@ func (m *Manager) Owners(ctx context.Context, files []string) ([]port.Owner, err
 			continue
 		}
 		o := port.Owner{File: file, Package: found[file][0]}
-		if !strings.HasPrefix(file, "/usr/lib/") && !strings.HasPrefix(file, "/lib/") { // to compare takes another query
+		// to compare takes another query
+		if !strings.HasPrefix(file, "/usr/lib/") && !strings.HasPrefix(file, "/lib/") {
 			if o.Package, err = m.intactOf(ctx, file, found[file]); err != nil {
 				return nil, err
 			}
@@ -341,7 +358,8 @@ func (m *Manager) Offer(ctx context.Context, name string) (port.Offer, error) {
 	}
 	// A capability is offered by a package of another name: the one that is named first.
 	offered := changed[max(0, slices.Index(changed, name))]
-	return port.Offer{Package: offered, With: slices.DeleteFunc(changed, func(n string) bool { return n == offered })}, nil
+	return port.Offer{Package: offered, With: slices.DeleteFunc(changed, func(n string) bool { return n == offered })},
+		nil
 }
 
 // simulateInstall returns the names of all packages that an installation would change.
@@ -381,8 +399,8 @@ func (m *Manager) Removal(ctx context.Context, name string) (removal port.Remova
 	return removal, err
 }
 
-// Install implements port.Manager. The package is recorded as a dependency, unless this run has removed it and the user had
-// installed it.
+// Install implements port.Manager. The package is recorded as a dependency, unless this run has
+// removed it and the user had installed it.
 func (m *Manager) Install(ctx context.Context, name string) error {
 	args, mark := slices.Concat(m.asDependency, m.install), m.markDependency
 	if slices.Contains(m.memory.userInstalled, name) {
@@ -445,8 +463,8 @@ type exitError string
 
 func (e exitError) Error() string { return string(e) }
 
-// MayPass is always true: another process can take the database between our look at its lock and the manager's, and not
-// every manager says that this is why it failed.
+// MayPass is always true: another process can take the database between our look at its lock and
+// the manager's, and not every manager says that this is why it failed.
 func (e exitError) MayPass() bool { return true }
 
 // busyError says who uses the manager, or its database.
@@ -460,7 +478,8 @@ func (m *Manager) ask(ctx context.Context, args []string, name string) (process.
 	return m.run(ctx, m.CheckMode, args, name)
 }
 
-// run runs the manager, in the throw-away view if so. The error wraps port.ErrBusy while another process uses the manager.
+// run runs the manager, in the throw-away view if so. The error wraps port.ErrBusy while another
+// process uses the manager.
 func (m *Manager) run(ctx context.Context, throwaway bool, args []string, name string) (process.Result, error) {
 	if m.dbElsewhere {
 		return process.Result{}, fmt.Errorf("%w: %s", errUnchangeable, m.readOnly)
@@ -479,7 +498,8 @@ func (m *Manager) run(ctx context.Context, throwaway bool, args []string, name s
 		}
 	}
 	c := &process.Command{
-		Program: m.program, Args: slices.Concat(m.rootArgs(m.rootOptions), args, []string{name}), Environment: environment, Starter: m.starter(throwaway),
+		Program: m.program, Args: slices.Concat(m.rootArgs(m.rootOptions), args, []string{name}),
+		Environment: environment, Starter: m.starter(throwaway),
 	}
 	r, err := c.Run(ctx)
 	if err == nil && m.busy != nil && m.busy(r) {
@@ -513,8 +533,9 @@ func (m *Manager) query(ctx context.Context, program string, args ...string) (pr
 // startQuery begins what query does.
 func (m *Manager) startQuery(program string, args ...string) (wait func(context.Context) (process.Result, error)) {
 	c := &process.Command{
-		Program: program, Args: slices.Concat(m.rootArgs(m.database.rootOptions), m.dbDirArgs(), args), Environment: queryEnvironment,
-		Starter: m.queryStarter,
+		Program: program, Args: slices.Concat(m.rootArgs(m.database.rootOptions), m.dbDirArgs(), args),
+		Environment: queryEnvironment,
+		Starter:     m.queryStarter,
 	}
 	if err := m.checkConfiguration(); err != nil {
 		return func(context.Context) (process.Result, error) { return process.Result{}, err }
@@ -522,8 +543,8 @@ func (m *Manager) startQuery(program string, args ...string) (wait func(context.
 	return c.Start()
 }
 
-// checkConfiguration returns an error where the database's program would wait for a file of its configuration, or read it
-// without end.
+// checkConfiguration returns an error where the database's program would wait for a file of its
+// configuration, or read it without end.
 func (m *Manager) checkConfiguration() error {
 	if m.database == nil {
 		return nil
@@ -533,9 +554,11 @@ func (m *Manager) checkConfiguration() error {
 		switch {
 		case err != nil || info.Dir() || info.Null():
 		case !info.Regular():
-			return fmt.Errorf("run %s: %s is %s, which it cannot read: remove it", m.database.program, m.under(file), info.Kind())
+			return fmt.Errorf("run %s: %s is %s, which it cannot read: remove it", m.database.program, m.under(file),
+				info.Kind())
 		case info.Size > databaseLimit:
-			return fmt.Errorf("run %s: %s has %d bytes, which no such file needs: remove it", m.database.program, m.under(file), info.Size)
+			return fmt.Errorf("run %s: %s has %d bytes, which no such file needs: remove it", m.database.program,
+				m.under(file), info.Size)
 		}
 	}
 	return nil

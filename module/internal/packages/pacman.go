@@ -12,11 +12,13 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// pacman uses the package databases that are there: to refresh them without upgrading everything is what Arch calls a partial
-// upgrade, and does not support.
+// pacman uses the package databases that are there: to refresh them without upgrading everything is
+// what Arch calls a partial upgrade, and does not support.
 var pacman = Manager{
-	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, rootOptions: []string{"--sysroot="}, runsScriptlets: true,
-	simulate: []string{"--sync", "--print", "--print-format", "%n", "--noconfirm"}, parse: readPacman, checkLists: (*Manager).pacmanComplete,
+	Name: "pacman", program: pacmanProgram, database: &alpmDatabase, rootOptions: []string{"--sysroot="},
+	runsScriptlets: true,
+	simulate:       []string{"--sync", "--print", "--print-format", "%n", "--noconfirm"}, parse: readPacman,
+	checkLists:    (*Manager).pacmanComplete,
 	removal:       (*Manager).pacmanRemoval,
 	asDependency:  []string{"--asdeps"},
 	install:       []string{"--sync", "--noconfirm", "--noprogressbar", "--needed"},
@@ -27,10 +29,12 @@ var pacman = Manager{
 	},
 }
 
-// readPacman returns the names of all packages that a transaction would change: each stands on a line.
+// readPacman returns the names of all packages that a transaction would change: each stands on a
+// line.
 func readPacman(r process.Result) ([]string, error) {
 	names := strings.Split(strings.TrimSpace(r.Stdout), "\n")
-	named := !slices.ContainsFunc(names, func(line string) bool { return line == "" || strings.ContainsAny(line, " :") })
+	named := !slices.ContainsFunc(names,
+		func(line string) bool { return line == "" || strings.ContainsAny(line, " :") })
 	switch {
 	case r.Code == 0 && named:
 		return names, nil
@@ -40,8 +44,8 @@ func readPacman(r process.Result) ([]string, error) {
 	return nil, errors.New(r.LastLines())
 }
 
-// pacmanComplete returns an error if a repository's database is missing: its packages are not known. pacman --sync --info reports
-// that, pacman --sync --print does not.
+// pacmanComplete returns an error if a repository's database is missing: its packages are not
+// known. pacman --sync --info reports that, pacman --sync --print does not.
 func (m *Manager) pacmanComplete(ctx context.Context) error {
 	r, err := m.ask(ctx, []string{"--sync", "--info"}, "hardening.yama")
 	if line := lineWith(r.Stdout+"\n"+r.Stderr, "database file for"); err == nil && line != "" {

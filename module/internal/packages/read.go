@@ -56,7 +56,9 @@ func readInstalled(r process.Result, names []string) ([]port.Package, error) {
 	all := asked.Open() && len(answered) > 0 && len(r.Stdout) < allLimit
 	for _, name := range names {
 		if !answered[name] && !all && !isLabel(name, installed) {
-			return nil, fmt.Errorf("cannot query the rpm database for %s: no answer (exit code %d): %s", name, r.Code, r.LastLines())
+			return nil,
+				fmt.Errorf("cannot query the rpm database for %s: no answer (exit code %d): %s", name, r.Code,
+					r.LastLines())
 		}
 	}
 	return installed, nil
@@ -77,7 +79,8 @@ func isLabel(name string, installed []port.Package) bool {
 // packages have half of it.
 const allLimit = 1 << 19
 
-// errOwners says that a file has several owners, so that it is not clear which line belongs to which file.
+// errOwners says that a file has several owners, so that it is not clear which line belongs to
+// which file.
 var errOwners = errors.New("more owners than files")
 
 // readOwners returns the owners of files: rpm prints a line for each, in their order.
@@ -121,25 +124,29 @@ func readFile(r process.Result, file string, mtime int64) (bool, error) {
 	return true, nil // the package has another name for it
 }
 
-// readUnchanged reports whether a file is unchanged: rpm prints a line for each changed file of the package, with nine marks, of
-// which the third is 5 if the content is another, and the path at the end.
+// readUnchanged reports whether a file is unchanged: rpm prints a line for each changed file of the
+// package, with nine marks, of which the third is 5 if the content is another, and the path at the
+// end.
 func readUnchanged(r process.Result, file string) (bool, error) {
 	if err := rpmError(r); err != nil {
 		return false, err
 	}
 	for _, line := range strings.Split(r.Stdout, "\n") {
-		if line = strings.TrimSpace(line); strings.HasSuffix(line, " "+file) && strings.HasPrefix(line[min(2, len(line)):], "5") {
+		if line = strings.TrimSpace(line); strings.HasSuffix(line, " "+file) &&
+			strings.HasPrefix(line[min(2, len(line)):], "5") {
 			return false, nil
 		}
 	}
 	return true, nil
 }
 
-// providesLimit bounds the capabilities that rpm is asked for at once: they have to fit on a command line.
+// providesLimit bounds the capabilities that rpm is asked for at once: they have to fit on a
+// command line.
 const providesLimit = 10_000
 
-// readRequirers adds packages to the requirers of the providers' packages, and returns what the added packages provide. rpm prints
-// a line N for each package, and below it lines R for what it requires and P for what it provides.
+// readRequirers adds packages to the requirers of the providers' packages, and returns what the
+// added packages provide. rpm prints a line N for each package, and below it lines R for what it
+// requires and P for what it provides.
 func readRequirers(r process.Result, provider map[string]string, found *requirers) (map[string]string, error) {
 	if err := rpmError(r); err != nil {
 		return nil, err

@@ -81,7 +81,8 @@ func FuzzReadRPM(f *testing.F) {
 	f.Add(strings.Repeat("N\ta\nR\telfutils\nP\tb\n", 1<<16))
 	f.Fuzz(func(t *testing.T, text string) {
 		for kind, read := range answers {
-			if got, err := read(process.Result{Stdout: "error: cannot open Packages database\n" + text}); err == nil && kind != "removal" {
+			if got, err := read(process.Result{Stdout: "error: cannot open Packages database\n" + text}); err == nil &&
+				kind != "removal" {
 				t.Errorf("%s: %q is an answer: %v", kind, text, got)
 			}
 			_, _ = read(process.Result{Stdout: text}) // it does not panic

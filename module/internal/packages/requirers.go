@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// requirersDepth bounds how far it is followed who requires a package. What comes behind is no longer a reason.
+	// requirersDepth bounds how far it is followed who requires a package. What comes behind is no
+	// longer a reason.
 	requirersDepth = 3
 	// requirersListed bounds how many are named, and followed, for each package.
 	requirersListed = 40
@@ -21,8 +22,8 @@ type requirers struct {
 	more  map[string]int
 }
 
-// add adds one, and tells whether it is named now and was not before. Beyond requirersListed, one that says twice what it needs
-// is counted twice.
+// add adds one, and tells whether it is named now and was not before. Beyond requirersListed, one
+// that says twice what it needs is counted twice.
 func (r *requirers) add(needed, who string) bool {
 	if r.names == nil {
 		r.names, r.more = map[string][]string{}, map[string]int{}

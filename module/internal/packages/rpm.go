@@ -24,10 +24,12 @@ var rpmDatabase = database{
 		"/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite", "/usr/share/rpm/rpmdb.sqlite",
 		"/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages",
 	},
-	program: rpmProgram, rootOptions: rootOption, dbDirOption: "--dbpath=", printDBDir: []string{"--eval", "%{_dbpath}"},
-	installed: (*Manager).rpmInstalled, owners: (*Manager).rpmOwners, unchanged: (*Manager).rpmUnchanged, requirers: (*Manager).rpmRequirers,
-	needers: (*Manager).rpmNeeders,
-	base:    []string{"filesystem", "rpm"}, checkLock: (*Manager).checkRPMLock, configuration: rpmConfiguration,
+	program: rpmProgram, rootOptions: rootOption, dbDirOption: "--dbpath=",
+	printDBDir: []string{"--eval", "%{_dbpath}"},
+	installed:  (*Manager).rpmInstalled, owners: (*Manager).rpmOwners, unchanged: (*Manager).rpmUnchanged,
+	requirers: (*Manager).rpmRequirers,
+	needers:   (*Manager).rpmNeeders,
+	base:      []string{"filesystem", "rpm"}, checkLock: (*Manager).checkRPMLock, configuration: rpmConfiguration,
 }
 
 const rpmProgram = "/usr/bin/rpm"
@@ -118,7 +120,8 @@ func (m *Manager) ofDatabase(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w (database: %s, %s%s, configuration: %s)", err, m.dbFile, m.dbFile, walSuffix, m.under(rpmMacros))
+	return fmt.Errorf("%w (database: %s, %s%s, configuration: %s)", err, m.dbFile, m.dbFile, walSuffix,
+		m.under(rpmMacros))
 }
 
 // isa returns the suffix of a capability for one architecture, see %{?_isa} in rpm's macros.
@@ -138,7 +141,8 @@ func isa() string {
 	return ""
 }
 
-// rpmRequirers returns for each of the packages the installed ones that require it, directly or not.
+// rpmRequirers returns for each of the packages the installed ones that require it, directly or
+// not.
 func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string][]string, error) {
 	var found requirers
 	provider := map[string]string{} // of a capability
@@ -147,7 +151,8 @@ func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string]
 	}
 	for level := 0; level < requirersDepth && len(provider) > 0; level++ {
 		args := make([]string, 0, 5+len(provider))
-		args = append(args, "-q", "--whatrequires", "--qf", `N\t%{NAME}\n[R\t%{REQUIRENAME}\n][P\t%{PROVIDENAME}\n]`, "--")
+		args = append(args, "-q", "--whatrequires", "--qf", `N\t%{NAME}\n[R\t%{REQUIRENAME}\n][P\t%{PROVIDENAME}\n]`,
+			"--")
 		for capability := range provider {
 			args = append(args, capability)
 		}
@@ -165,8 +170,8 @@ func (m *Manager) rpmRequirers(ctx context.Context, names []string) (map[string]
 	return found.all(), nil
 }
 
-// rpmRemoval returns the packages that need the named one. It asks rpm, not the package manager: rpm --test is exact, quick, and
-// needs no repository.
+// rpmRemoval returns the packages that need the named one. It asks rpm, not the package manager:
+// rpm --test is exact, quick, and needs no repository.
 func (m *Manager) rpmRemoval(ctx context.Context, name string) ([]string, error) {
 	with, err := m.rpmNeeders(ctx, name)
 	if with != nil || err != nil {
@@ -198,11 +203,12 @@ func (m *Manager) managerRemoval(ctx context.Context, name string) ([]string, er
 	return slices.DeleteFunc(changed, func(n string) bool { return n == name }), err
 }
 
-// checkRPMLock returns an error that wraps port.ErrBusy while another process holds rpm's transaction lock. dnf5 would fail at
-// once, without saying why.
+// checkRPMLock returns an error that wraps port.ErrBusy while another process holds rpm's
+// transaction lock. dnf5 would fail at once, without saying why.
 func (m *Manager) checkRPMLock(ctx context.Context) error {
 	c := &process.Command{
-		Program: m.database.program, Args: append(m.dbDirArgs(), "--eval", "%{_rpmlock_path}"), Environment: environment, Starter: process.Here,
+		Program: m.database.program, Args: append(m.dbDirArgs(), "--eval", "%{_rpmlock_path}"),
+		Environment: environment, Starter: process.Here,
 	}
 	r, err := c.Run(ctx)
 	if err != nil {

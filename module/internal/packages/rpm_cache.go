@@ -16,13 +16,16 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// rpmCache is an answer of rpm that outlives the run. In a run that changes nothing, a query of rpm would take longer than all
-// the rest. The answer is cached until the next boot at the latest, with the result of stat(2) for the files of the database from
-// before the query: every change of packages changes it, and so does a change of rpm's configuration.
+// rpmCache is an answer of rpm that outlives the run. In a run that changes nothing, a query of rpm
+// would take longer than all the rest. The answer is cached until the next boot at the latest, with
+// the result of stat(2) for the files of the database from before the query: every change of
+// packages changes it, and so does a change of rpm's configuration.
 type rpmCache struct {
-	// file holds the answer. Whoever can write to it can say what is installed, so it must be root's alone.
+	// file holds the answer. Whoever can write to it can say what is installed, so it must be
+	// root's alone.
 	file string
-	// state is what the answer is true for: the names, and the state of the database. "" where that is not known for sure.
+	// state is what the answer is true for: the names, and the state of the database. "" where that
+	// is not known for sure.
 	state string
 }
 
@@ -34,7 +37,8 @@ const rpmCacheLimit = 1 << 20
 
 // rpmConfiguration are the files besides its database that decide what rpm answers.
 var rpmConfiguration = []string{
-	rpmProgram, rpmMacros, "/usr/lib/rpm/macros.d", "/etc/rpm", "/etc/rpm/macros", "/root/.rpmmacros", "/root/.config/rpm/macros",
+	rpmProgram, rpmMacros, "/usr/lib/rpm/macros.d", "/etc/rpm", "/etc/rpm/macros", "/root/.rpmmacros",
+	"/root/.config/rpm/macros",
 }
 
 const rpmMacros = "/usr/lib/rpm/macros"
@@ -42,16 +46,18 @@ const rpmMacros = "/usr/lib/rpm/macros"
 // berkeley is the database of rpm up to 4.15. It can have changes that are not in the file yet.
 const berkeley = "/var/lib/rpm/Packages"
 
-// walSuffix ends the name of SQLite's write-ahead log, which has changes that are not in the database yet.
+// walSuffix ends the name of SQLite's write-ahead log, which has changes that are not in the
+// database yet.
 const walSuffix = "-wal"
 
-// quiet is the minimum age of the last change before an answer is cached: two changes in quick succession can have the same
-// timestamp.
+// quiet is the minimum age of the last change before an answer is cached: two changes in quick
+// succession can have the same timestamp.
 const quiet = 2 * time.Second
 
 // rpmCache returns the cache for the answer about the names.
 func (m *Manager) rpmCache(names []string) rpmCache {
-	if is, err := fileInUse(m.files, berkeley); m.root != "/" || os.Geteuid() != 0 || err != nil || is || !m.runIsVolatile() {
+	if is, err := fileInUse(m.files, berkeley); m.root != "/" || os.Geteuid() != 0 || err != nil || is ||
+		!m.runIsVolatile() {
 		return rpmCache{}
 	}
 	files := slices.Clone(rpmConfiguration)
@@ -61,8 +67,8 @@ func (m *Manager) rpmCache(names []string) rpmCache {
 	return rpmCacheFor(rpmCacheFile, files, names, time.Now())
 }
 
-// runIsVolatile reports whether /run is empty after a boot. It is not where it is part of an image that
-// is being built.
+// runIsVolatile reports whether /run is empty after a boot. It is not where it is part of an image
+// that is being built.
 func (m *Manager) runIsVolatile() bool {
 	d, err := m.files.Dir(path.Dir(rpmCacheFile))
 	if err != nil {
@@ -116,7 +122,8 @@ func (c rpmCache) read() (found []port.Package, ok bool) {
 	}
 	defer f.Close() //nolint:errcheck // only read
 	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 || int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != 0o600 ||
+		int(info.Sys().(*syscall.Stat_t).Uid) != os.Geteuid() {
 		return nil, false
 	}
 	content, err := io.ReadAll(io.LimitReader(f, rpmCacheLimit))

@@ -12,8 +12,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// TestRPMCache: an answer is given again as long as nothing has touched what it is true of, and only if it lies where nobody else
-// could have written it.
+// TestRPMCache: an answer is given again as long as nothing has touched what it is true of, and
+// only if it lies where nobody else could have written it.
 func TestRPMCache(t *testing.T) {
 	found := []port.Package{{Name: "gdb", Version: "17.1-1"}, {Name: "strace", Version: "2:7.0-1"}}
 	names := []string{"gdb", "rr", "strace"}
@@ -23,10 +23,19 @@ func TestRPMCache(t *testing.T) {
 		names  []string
 		again  bool
 	}{
-		"nothing happened":        {again: true},
-		"somebody asked":          {change: func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, "db-wal"), 0o640) }, again: true},
-		"something was installed": {change: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "db"), "longer than before") }},
-		"as long as before":       {change: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "db"), "DATABASE") }},
+		"nothing happened": {again: true},
+		"somebody asked": {change: func(t *testing.T,
+			dir string) {
+			chmod(t, filepath.Join(dir, "db-wal"), 0o640)
+		}, again: true},
+		"something was installed": {change: func(t *testing.T,
+			dir string) {
+			write(t, filepath.Join(dir, "db"), "longer than before")
+		}},
+		"as long as before": {change: func(t *testing.T,
+			dir string) {
+			write(t, filepath.Join(dir, "db"), "DATABASE")
+		}},
 		"replaced, with its time": {change: func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, "new"), "database")
 			info := stat(t, filepath.Join(dir, "db"))
@@ -42,15 +51,33 @@ func TestRPMCache(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
-		"not yet in the file":       {change: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "db-wal"), "a change") }},
-		"the journal is gone":       {change: func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "db-wal")) }},
-		"the database is gone":      {change: func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "db")) }},
-		"another database":          {change: func(t *testing.T, dir string) { write(t, filepath.Join(dir, "other"), "") }},
-		"another question":          {names: []string{"gdb", "strace"}},
-		"others can write it":       {change: func(t *testing.T, dir string) { chmod(t, filepath.Join(dir, "cache"), 0o666) }},
-		"a link":                    {change: func(t *testing.T, dir string) { link(t, filepath.Join(dir, "cache")) }},
-		"a run was ended too early": {change: func(t *testing.T, dir string) { shorten(t, filepath.Join(dir, "cache")) }},
-		"a directory":               {change: func(t *testing.T, dir string) { directory(t, filepath.Join(dir, "cache")) }},
+		"not yet in the file": {change: func(t *testing.T,
+			dir string) {
+			write(t, filepath.Join(dir, "db-wal"), "a change")
+		}},
+		"the journal is gone": {change: func(t *testing.T,
+			dir string) {
+			remove(t, filepath.Join(dir, "db-wal"))
+		}},
+		"the database is gone": {change: func(t *testing.T, dir string) { remove(t, filepath.Join(dir, "db")) }},
+		"another database": {change: func(t *testing.T,
+			dir string) {
+			write(t, filepath.Join(dir, "other"), "")
+		}},
+		"another question": {names: []string{"gdb", "strace"}},
+		"others can write it": {change: func(t *testing.T,
+			dir string) {
+			chmod(t, filepath.Join(dir, "cache"), 0o666)
+		}},
+		"a link": {change: func(t *testing.T, dir string) { link(t, filepath.Join(dir, "cache")) }},
+		"a run was ended too early": {change: func(t *testing.T,
+			dir string) {
+			shorten(t, filepath.Join(dir, "cache"))
+		}},
+		"a directory": {change: func(t *testing.T,
+			dir string) {
+			directory(t, filepath.Join(dir, "cache"))
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -13,7 +13,8 @@ import (
 	"hardening.yama/module/internal/driver"
 )
 
-// rpmOfHost has a program stand for rpm, which writes down what it is asked. The database of its host is in a directory.
+// rpmOfHost has a program stand for rpm, which writes down what it is asked. The database of its
+// host is in a directory.
 func rpmOfHost(t *testing.T, place string) (said func() string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,8 +43,8 @@ esac
 	}
 }
 
-// TestTreeOfAnother: the database of a tree is looked for where the tree has it, not where this host has its own; and where the
-// manager of this host would look elsewhere, it is not let near.
+// TestTreeOfAnother: the database of a tree is looked for where the tree has it, not where this
+// host has its own; and where the manager of this host would look elsewhere, it is not let near.
 func TestTreeOfAnother(t *testing.T) {
 	const sysimage, classic = "/usr/lib/sysimage/rpm", "/var/lib/rpm"
 	for name, c := range map[string]struct {
@@ -51,12 +52,15 @@ func TestTreeOfAnother(t *testing.T) {
 		link       string // in the tree, to its database
 		readOnly   string
 	}{
-		"Fedora in Fedora":         {host: sysimage, tree: sysimage},
-		"Fedora's CentOS 9":        {host: sysimage, tree: classic, readOnly: "the package database of the tree lies in /var/lib/rpm, where dnf5 of this host does not look, but in /usr/lib/sysimage/rpm"},
+		"Fedora in Fedora": {host: sysimage, tree: sysimage},
+		"Fedora's CentOS 9": {host: sysimage, tree: classic,
+			readOnly: "the package database of the tree lies in /var/lib/rpm, where dnf5 of this host does not look, but in /usr/lib/sysimage/rpm"},
 		"CentOS 9 in CentOS 9":     {host: classic, tree: classic},
 		"Debian's Fedora, by link": {host: classic, tree: sysimage, link: classic},
-		"Debian's, without a link": {host: classic, tree: sysimage, readOnly: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in /var/lib/rpm"},
-		"nobody knows where":       {tree: sysimage, readOnly: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in "},
+		"Debian's, without a link": {host: classic, tree: sysimage,
+			readOnly: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in /var/lib/rpm"},
+		"nobody knows where": {tree: sysimage,
+			readOnly: "the package database of the tree lies in /usr/lib/sysimage/rpm, where dnf5 of this host does not look, but in "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := rpmOfHost(t, c.host)
@@ -87,7 +91,8 @@ func TestTreeOfAnother(t *testing.T) {
 			for line := range strings.Lines(said()) {
 				lock := strings.Contains(line, "_rpmlock_path")
 				manager := strings.Contains(line, "--installroot="+root)
-				if lock != !strings.Contains(line, "--root="+root) && !manager || !manager && !strings.Contains(line, "--dbpath="+c.tree) || manager && c.readOnly != "" {
+				if lock != !strings.Contains(line, "--root="+root) && !manager || !manager &&
+					!strings.Contains(line, "--dbpath="+c.tree) || manager && c.readOnly != "" {
 					t.Errorf("it was asked: %s", line)
 				}
 			}
@@ -120,7 +125,8 @@ func TestHostItself(t *testing.T) {
 	}
 }
 
-// TestTwoDatabases: rpm begins a new database wherever it looks for one. Which of two is the tree's, nobody can tell.
+// TestTwoDatabases: rpm begins a new database wherever it looks for one. Which of two is the
+// tree's, nobody can tell.
 func TestTwoDatabases(t *testing.T) {
 	rpmOfHost(t, "/usr/lib/sysimage/rpm")
 	root := t.TempDir()
@@ -129,7 +135,8 @@ func TestTwoDatabases(t *testing.T) {
 		write(t, root+dir+"/rpmdb.sqlite", "database")
 	}
 	_, err := Find(filesOf(t, root), root, Want{Managers: []string{"dnf5"}, Own: true})
-	want := "look for the package database below " + root + ": one is in /usr/lib/sysimage/rpm, another in /var/lib/rpm: remove the one that is not the tree's"
+	want := "look for the package database below " + root +
+		": one is in /usr/lib/sysimage/rpm, another in /var/lib/rpm: remove the one that is not the tree's"
 	if err == nil || err.Error() != want {
 		t.Errorf(" got %v\nwant %s", err, want)
 	}

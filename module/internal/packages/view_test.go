@@ -18,20 +18,24 @@ import (
 // shell runs a script as a manager is run that changes the tree.
 func (m *Manager) shell(t *testing.T, script string) (process.Result, error) {
 	t.Helper()
-	c := &process.Command{Program: "/bin/sh", Args: []string{"-c", script, "sh", m.root}, Environment: environment, Starter: m.starter(false)}
+	c := &process.Command{Program: "/bin/sh", Args: []string{"-c", script, "sh", m.root}, Environment: environment,
+		Starter: m.starter(false)}
 	return c.Run(t.Context())
 }
 
 // TestReadOnlyProc: what runs in a tree cannot set what the kernel of this host holds.
 func TestReadOnlyProc(t *testing.T) {
 	for _, m := range managers {
-		if m.rootOptions != nil && !m.runsScriptlets && !slices.ContainsFunc(m.rootOptions, func(option string) bool { return strings.Contains(option, "script") }) {
+		if m.rootOptions != nil && !m.runsScriptlets &&
+			!slices.ContainsFunc(m.rootOptions,
+				func(option string) bool { return strings.Contains(option, "script") }) {
 			t.Errorf("%s runs scriptlets in a tree", m.Name)
 		}
 	}
 	root := t.TempDir()
 	check(t, os.Mkdir(root+"/proc", 0o755))
-	m := Manager{Name: "zypper", program: "/bin/sh", files: filesOf(t, root), root: root, runsScriptlets: true, memory: &memory{}, readOnlyProc: view.ReadOnlyProc(root + "/proc")}
+	m := Manager{Name: "zypper", program: "/bin/sh", files: filesOf(t, root), root: root, runsScriptlets: true,
+		memory: &memory{}, readOnlyProc: view.ReadOnlyProc(root + "/proc")}
 	t.Cleanup(m.readOnlyProc.Close)
 	if err := m.readOnlyProc.Do(func() error { return nil }); errors.Is(err, view.ErrNoMounts) {
 		t.Skip("mounts need root: ", err)
@@ -48,7 +52,8 @@ func TestReadOnlyProc(t *testing.T) {
 	}
 }
 
-// TestWithoutView: in a container, where the view cannot be had, nobody reads the database, and the manager itself is not asked.
+// TestWithoutView: in a container, where the view cannot be had, nobody reads the database, and the
+// manager itself is not asked.
 func TestWithoutView(t *testing.T) {
 	if os.Getenv("WITHOUT_VIEW") == "" {
 		if os.Geteuid() != 0 {
@@ -58,7 +63,8 @@ func TestWithoutView(t *testing.T) {
 		if err != nil {
 			t.Skip("setpriv is missing, which takes CAP_SYS_ADMIN away")
 		}
-		c := exec.Command(setpriv, "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "/proc/self/exe", "-test.run=^TestWithoutView$", "-test.v")
+		c := exec.Command(setpriv, "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "/proc/self/exe",
+			"-test.run=^TestWithoutView$", "-test.v")
 		program, err := os.Executable()
 		check(t, err)
 		c.Args[3] = program
@@ -70,12 +76,15 @@ func TestWithoutView(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	m := Manager{Name: "dnf5", CheckMode: true, files: filesOf(t, "/"), root: "/", program: "/bin/sh", database: &database{}, memory: &memory{}, throwaway: view.Throwaway("/", nil)}
-	r, err := m.query(t.Context(), "/bin/sh", "-c", `id -u; id -g; id -G; echo x >"$1" && echo written`, "sh", dir+"/file")
+	m := Manager{Name: "dnf5", CheckMode: true, files: filesOf(t, "/"), root: "/", program: "/bin/sh",
+		database: &database{}, memory: &memory{}, throwaway: view.Throwaway("/", nil)}
+	r, err := m.query(t.Context(), "/bin/sh", "-c", `id -u; id -g; id -G; echo x >"$1" && echo written`, "sh",
+		dir+"/file")
 	if err != nil || r.Stdout != "65534\n65534\n65534\n" {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := m.ask(t.Context(), []string{"-c"}, "true"); !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), view.Hint) {
+	if _, err := m.ask(t.Context(), []string{"-c"}, "true"); !errors.Is(err, syscall.EPERM) ||
+		!strings.Contains(err.Error(), view.Hint) {
 		t.Errorf("the manager was userInstalled: %v", err)
 	}
 	m.CheckMode = false

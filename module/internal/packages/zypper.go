@@ -17,7 +17,9 @@ import (
 var zypper = Manager{
 	Name: "zypper", program: "/usr/bin/zypper", database: &rpmDatabase, rootOptions: rootOption, runsScriptlets: true,
 	simulate: []string{"--non-interactive", "--xmlout", "install", "--dry-run", "--no-recommends"}, parse: readZypper,
-	removal: (*Manager).rpmRemoval, simulateRemoval: []string{"--non-interactive", "--no-refresh", "--xmlout", "remove", "--dry-run", "--no-clean-deps"},
+	removal: (*Manager).rpmRemoval,
+	simulateRemoval: []string{"--non-interactive", "--no-refresh", "--xmlout", "remove", "--dry-run",
+		"--no-clean-deps"},
 	asDependency:  []string{"--userdata", zyppUserData},
 	install:       []string{"--non-interactive", "install", "--no-recommends", "--auto-agree-with-licenses"},
 	remove:        []string{"--non-interactive", "--no-refresh", "remove", "--no-clean-deps"},
@@ -32,7 +34,8 @@ const (
 	zypperNotFound = 104
 )
 
-// readZypper returns the names of all packages that a transaction would change: each has an XML element.
+// readZypper returns the names of all packages that a transaction would change: each has an XML
+// element.
 func readZypper(r process.Result) ([]string, error) {
 	var names []string
 	known := map[string]bool{}
@@ -72,11 +75,13 @@ func textOf(xml string) string {
 	if said == nil {
 		return process.Result{Stdout: xml}.LastLines()
 	}
-	return strings.NewReplacer("&apos;", "'", "&quot;", `"`, "&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(strings.Join(said, " | "))
+	return strings.NewReplacer("&apos;", "'", "&quot;", `"`, "&lt;", "<", "&gt;", ">", "&amp;",
+		"&").Replace(strings.Join(said, " | "))
 }
 
-// zypper records in its history which user installed a package, and the user data of the command (zyppUserData is the module's).
-// The history is rotated. Packages that were installed as dependencies are in a list of their own.
+// zypper records in its history which user installed a package, and the user data of the command
+// (zyppUserData is the module's). The history is rotated. Packages that were installed as
+// dependencies are in a list of their own.
 const (
 	zyppHistory  = "/var/log/zypp/history"
 	zyppAuto     = "/var/lib/zypp/AutoInstalled"
@@ -104,8 +109,9 @@ func (m *Manager) zypperUserInstalled(_ context.Context, name string) (bool, err
 // errNotRecorded says that a manager's record does not go back far enough.
 var errNotRecorded = errors.New("its history does not go back that far")
 
-// readHistory reports whether a user installed a package after it was last removed, and whether the history says so. Its lines are
-// date|install|name|edition|arch|requested by|repository|checksum|user data; for an upgrade, "requested by" is empty.
+// readHistory reports whether a user installed a package after it was last removed, and whether the
+// history says so. Its lines are date|install|name|edition|arch|requested
+// by|repository|checksum|user data; for an upgrade, "requested by" is empty.
 func readHistory(content, name string) (byUser, recorded bool) {
 	for content != "" {
 		var line string

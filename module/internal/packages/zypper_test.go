@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestZypperUserInstalled: the history says who asked, as long as it goes back that far; then the list of those that nobody asked for.
+// TestZypperUserInstalled: the history says who asked, as long as it goes back that far; then the
+// list of those that nobody asked for.
 func TestZypperUserInstalled(t *testing.T) {
 	const (
 		person  = "2026-11-24 15:23:05|install|enabler|1-1|noarch|root@vm|lab|0bbb|\n"
@@ -44,7 +45,8 @@ func TestZypperUserInstalled(t *testing.T) {
 				write(t, m.under(file), content)
 			}
 		}
-		if asked, err := m.zypperUserInstalled(t.Context(), "enabler"); asked != c.asked || errors.Is(err, errNotRecorded) != c.untold || (err != nil) != c.untold {
+		if asked, err := m.zypperUserInstalled(t.Context(), "enabler"); asked != c.asked ||
+			errors.Is(err, errNotRecorded) != c.untold || (err != nil) != c.untold {
 			t.Errorf("%s: %v, %v", name, asked, err)
 		}
 	}

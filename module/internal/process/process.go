@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package process runs other programs: in a fixed environment, in a process group of their own, and with bounded output.
+// Package process runs other programs: in a fixed environment, in a process group of their own, and
+// with bounded output.
 package process
 
 import (
@@ -26,17 +27,17 @@ type child struct {
 	ended  bool
 }
 
-// lull is how long output waits in its pipe while the program runs: most programs end before. A pipe
-// holds 64 KiB.
+// lull is how long output waits in its pipe while the program runs: most programs end before. A
+// pipe holds 64 KiB.
 const lull = 20 * time.Millisecond
 
 // grace is the time between SIGTERM and SIGKILL. A package manager that is killed in a transaction
 // leaves it half done.
 var grace = 10 * time.Second
 
-// start starts a program with only this environment, an empty standard input, and / as its directory.
-// It gets a process group of its own, so that its children can be ended with it. With a credential it
-// runs as that user.
+// start starts a program with only this environment, an empty standard input, and / as its
+// directory. It gets a process group of its own, so that its children can be ended with it. With a
+// credential it runs as that user.
 func start(program string, args, environment []string, user *syscall.Credential) (*child, error) {
 	c := &child{began: time.Now()}
 	var theirs [2]int
@@ -55,7 +56,8 @@ func start(program string, args, environment []string, user *syscall.Credential)
 		defer syscall.Close(ends[1])           //nolint:errcheck // the program has it
 		_ = syscall.SetNonblock(ends[0], true) // cannot fail for a descriptor of this process
 	}
-	c.pid, _, err = syscall.StartProcess(program, append([]string{program}, args...), &syscall.ProcAttr{ // #nosec G204 -- a fixed path, and arguments that were checked
+	// #nosec G204 -- a fixed path, and arguments that were checked
+	c.pid, _, err = syscall.StartProcess(program, append([]string{program}, args...), &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   environment,
 		Files: []uintptr{uintptr(null), uintptr(theirs[0]), uintptr(theirs[1])},
@@ -101,7 +103,8 @@ func (c *child) wait(ctx context.Context) (Result, error) {
 	c.mutex.Lock()
 	defer c.mutex.Unlock()
 	c.read()
-	// A service that the program started can still hold the other end of a pipe: do not wait for it.
+	// A service that the program started can still hold the other end of a pipe: do not wait for
+	// it.
 	c.close(len(c.pipes))
 	c.ended = true
 	r := Result{Stdout: c.output[0].String(), Stderr: c.output[1].String(), Code: status.ExitStatus()}

@@ -15,7 +15,8 @@ import (
 	"hardening.yama/module/internal/printable"
 )
 
-// outputLimit bounds the output of a program that is kept; the longest real answer has some ten kilobytes.
+// outputLimit bounds the output of a program that is kept; the longest real answer has some ten
+// kilobytes.
 const outputLimit = 1 << 20
 
 // Result is how a program ended.
@@ -50,8 +51,8 @@ func isProgress(line string) bool {
 // lineLimit bounds what is shown of a line.
 const lineLimit = 500
 
-// Starter decides where a program is started: it calls start on a thread of its choice, with the user that the program runs
-// as, or nil for the present one.
+// Starter decides where a program is started: it calls start on a thread of its choice, with the
+// user that the program runs as, or nil for the present one.
 type Starter func(start func(user *syscall.Credential) error) error
 
 // Here starts a program as the caller would.
@@ -65,11 +66,13 @@ type Command struct {
 	Starter     Starter
 }
 
-// Run runs a program to its end. An exit code other than 0 is not an error. It is an error if the program cannot be started, is
-// ended by a signal, or has not ended when the context has: the error then says so with the context's cause.
+// Run runs a program to its end. An exit code other than 0 is not an error. It is an error if the
+// program cannot be started, is ended by a signal, or has not ended when the context has: the error
+// then says so with the context's cause.
 func (c *Command) Run(ctx context.Context) (Result, error) { return c.Start()(ctx) }
 
-// Start starts a program as Run does, and returns a function that waits for its end. It must be called.
+// Start starts a program as Run does, and returns a function that waits for its end. It must be
+// called.
 func (c *Command) Start() (wait func(context.Context) (Result, error)) {
 	var p *child
 	err := c.Starter(func(user *syscall.Credential) (err error) {
@@ -81,14 +84,16 @@ func (c *Command) Start() (wait func(context.Context) (Result, error)) {
 			return Result{}, fmt.Errorf("run %s: %w", c.Program, err)
 		}
 		r, err := p.wait(ctx)
-		hclog.FromContext(ctx).Debug("ran", "program", c.Program, "args", c.Args, "code", r.Code, "took", time.Since(p.began),
+		hclog.FromContext(ctx).Debug("ran", "program", c.Program, "args", c.Args, "code", r.Code, "took",
+			time.Since(p.began),
 			"stderr", Result{Stderr: r.Stderr}.LastLines())
 		if ctx.Err() != nil {
 			_ = syscall.Kill(-p.pid, syscall.SIGKILL) // those of its group that ignored SIGTERM
 		}
 		switch {
 		case errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return r, fmt.Errorf("run %s %s: %w and was ended: %s", c.Program, strings.Join(c.Args, " "), context.Cause(ctx), r.LastLines())
+			return r, fmt.Errorf("run %s %s: %w and was ended: %s", c.Program, strings.Join(c.Args, " "),
+				context.Cause(ctx), r.LastLines())
 		case err != nil:
 			return r, fmt.Errorf("run %s: %w", c.Program, err)
 		}

@@ -19,7 +19,8 @@ const (
 	Local  Origin = "local"
 )
 
-// OriginOf returns whose a file is: vendor is what lies under /usr/lib, and what a package owns and nobody changed.
+// OriginOf returns whose a file is: vendor is what lies under /usr/lib, and what a package owns and
+// nobody changed.
 func (o Observed) OriginOf(file string) Origin {
 	switch {
 	case slices.Contains(OwnFiles, file):
@@ -35,14 +36,16 @@ type Auditor struct {
 	Name string
 	// Accepts are the values it accepts.
 	Accepts []int
-	// Explicit: it also wants a line outside /usr/lib that says so, and none there that says otherwise.
+	// Explicit: it also wants a line outside /usr/lib that says so, and none there that says
+	// otherwise.
 	Explicit bool
 }
 
 // wantsListed bounds the places that an auditor's wants name.
 const wantsListed = 10
 
-// Wants returns what an auditor would still want of the host, of which the places are known; "" where it is satisfied.
+// Wants returns what an auditor would still want of the host, of which the places are known; ""
+// where it is satisfied.
 func (a Auditor) Wants(o Observed, places []sysctld.Place) string {
 	accepted := func(n int) bool { return slices.Contains(a.Accepts, n) }
 	values := textIf(len(a.Accepts) == 1, Scope(a.Accepts[0]).String(), Scope(a.Accepts[0]).String()+" or more")

@@ -39,8 +39,8 @@ func values(path string, values ...int) func(*Observed) {
 	return file(path, content.String())
 }
 
-// TestManyWinners: of the lines that win over ours one after the other, however many, those are commented out that would win, and no
-// other.
+// TestManyWinners: of the lines that win over ours one after the other, however many, those are
+// commented out that would win, and no other.
 func TestManyWinners(t *testing.T) {
 	const late, early = "/etc/sysctl.d/zzz.conf", "/etc/sysctl.d/a.conf"
 	many, allOfThem := make([]int, 1000), make([]int, 1000)
@@ -55,14 +55,18 @@ func TestManyWinners(t *testing.T) {
 		"one":                                 {[]int{1, 0, 2}, []int{3}},
 		"two":                                 {[]int{1, 0, 2, 1}, []int{3, 4}},
 		"more than are looked for one by one": {[]int{1, 0, 2, 1, 2, 1, 2, 1, 2}, []int{3, 4, 5, 6, 7, 8, 9}},
-		"all":                                 {[]int{1, 2, 1, 2, 1, 2, 1, 1, 1, 1}, []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
-		"a thousand":                          {many, allOfThem},
-		"refused ones among them, after which nothing would be set": {[]int{1, 0, 2, 9, 1, 9, 2, 1, 2, 1}, []int{3, 4, 5, 6, 7, 8, 9, 10}},
-		"3 is left by no later line":                                {[]int{3, 0, 3, 0, 3, 0, 3, 0, 3, 0}, []int{1, 3, 5, 7, 9}},
+		"all": {[]int{1, 2, 1, 2, 1, 2, 1, 1, 1, 1},
+			[]int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+		"a thousand": {many, allOfThem},
+		"refused ones among them, after which nothing would be set": {[]int{1, 0, 2, 9, 1, 9, 2, 1, 2, 1},
+			[]int{3, 4, 5, 6, 7, 8, 9, 10}},
+		"3 is left by no later line": {[]int{3, 0, 3, 0, 3, 0, 3, 0, 3, 0},
+			[]int{1, 3, 5, 7, 9}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := observe(startsAt1, values(early, 1, 1, 1), values(late, c.values...))
-			d := Desired{State: StatePermissive, RestrictedScope: Restricted, Packages: PackagesAuto, Conflicts: ConflictsResolve, Persistent: true}
+			d := Desired{State: StatePermissive, RestrictedScope: Restricted, Packages: PackagesAuto,
+				Conflicts: ConflictsResolve, Persistent: true}
 			p, _, err := Decide(d, o)
 			if err != nil {
 				t.Fatal(err)
@@ -89,7 +93,8 @@ func TestPlansAreLinear(t *testing.T) {
 			for i := range n {
 				path := fmt.Sprintf(name, i)
 				all = append(all, read(path, line))
-				o.Others[path] = OtherFile{Content: line, Target: path, Original: "/var/lib/hardening.yama/originals" + path}
+				o.Others[path] = OtherFile{Content: line, Target: path,
+					Original: "/var/lib/hardening.yama/originals" + path}
 			}
 			o.Tree = o.Tree.With(all...)
 		}
@@ -100,12 +105,15 @@ func TestPlansAreLinear(t *testing.T) {
 		size  int
 		facts func(n int) func(*Observed)
 	}{
-		"lines below":            {8000, func(n int) func(*Observed) { return file(late, lines(n, zero)) }},
-		"lines above":            {8000, func(n int) func(*Observed) { return file(late, lines(n, two)) }},
-		"other values each time": {8000, func(n int) func(*Observed) { return file(late, lines(n, one+two+"kernel.yama.p* = 3\n")) }},
-		"lines of sysctl.conf":   {8000, func(n int) func(*Observed) { return file(sysctld.Conf, lines(n, two)) }},
-		"local files":            {2000, func(n int) func(*Observed) { return files(n, "/etc/sysctl.d/zzz%d.conf", zero+two) }},
-		"files of distributions": {1200, func(n int) func(*Observed) { return files(n, "/usr/lib/sysctl.d/zzz%d.conf", two) }},
+		"lines below": {8000, func(n int) func(*Observed) { return file(late, lines(n, zero)) }},
+		"lines above": {8000, func(n int) func(*Observed) { return file(late, lines(n, two)) }},
+		"other values each time": {8000,
+			func(n int) func(*Observed) { return file(late, lines(n, one+two+"kernel.yama.p* = 3\n")) }},
+		"lines of sysctl.conf": {8000, func(n int) func(*Observed) { return file(sysctld.Conf, lines(n, two)) }},
+		"local files": {2000,
+			func(n int) func(*Observed) { return files(n, "/etc/sysctl.d/zzz%d.conf", zero+two) }},
+		"files of distributions": {1200,
+			func(n int) func(*Observed) { return files(n, "/usr/lib/sysctl.d/zzz%d.conf", two) }},
 		"sealed files": {2000, func(n int) func(*Observed) {
 			return func(o *Observed) {
 				files(n, "/etc/sysctl.d/10%d.conf", zero)(o)
@@ -129,7 +137,8 @@ func TestPlansAreLinear(t *testing.T) {
 		}},
 	} {
 		for _, d := range []Desired{
-			{State: StateRestricted, Conflicts: ConflictsResolve, Exact: true}, {State: StatePermissive, Conflicts: ConflictsResolve},
+			{State: StateRestricted, Conflicts: ConflictsResolve, Exact: true},
+			{State: StatePermissive, Conflicts: ConflictsResolve},
 			{State: StateRestricted, Conflicts: ConflictsReport}, {State: StateAuto, Conflicts: ConflictsResolve},
 		} {
 			d.RestrictedScope, d.Packages, d.Persistent, d.Runtime = Restricted, PackagesAuto, true, true
@@ -147,7 +156,8 @@ func TestPlansAreLinear(t *testing.T) {
 func TestSums(t *testing.T) {
 	const a, b = "/etc/sysctl.d/a.conf", "/etc/sysctl.conf"
 	many := make([]int, 20_000)
-	restricted := Desired{State: StateRestricted, RestrictedScope: Restricted, Packages: PackagesAuto, Conflicts: ConflictsResolve, Persistent: true}
+	restricted := Desired{State: StateRestricted, RestrictedScope: Restricted, Packages: PackagesAuto,
+		Conflicts: ConflictsResolve, Persistent: true}
 	plan := func(c Conflicts, facts ...func(*Observed)) (Plan, error) {
 		d := restricted
 		d.Conflicts = c
@@ -160,22 +170,28 @@ func TestSums(t *testing.T) {
 	}
 	lines, because := commented(t, p, a)
 	const below = `, which is below 1`
-	if want := `line 1 sets "0"` + below + `; line 2 sets "0"` + below + `; line 3 sets "0"` + below + `; 19,997 more lines set it as well; the original is in /var/lib/hardening.yama/originals` + a; len(lines) != len(many) || because != want {
+	if want := `line 1 sets "0"` + below + `; line 2 sets "0"` + below + `; line 3 sets "0"` + below +
+		`; 19,997 more lines set it as well; the original is in /var/lib/hardening.yama/originals` +
+		a; len(lines) != len(many) || because != want {
 		t.Errorf("%d lines, since %s", len(lines), because)
 	}
 	p, err = plan(ConflictsReport, values(a, many...), values(b, 0))
 	if want := []string{
 		b + `:1 sets "0", which takes effect with ` + "`sysctl --system`; it stays (conflicts=report)",
-		a + `:1 sets "0"` + below + `; ` + a + `:2 sets "0"` + below + `; ` + a + `:3 sets "0"` + below + `; 19,997 more lines set it as well; it stays (conflicts=report)`,
+		a + `:1 sets "0"` + below + `; ` + a + `:2 sets "0"` + below + `; ` + a + `:3 sets "0"` + below +
+			`; 19,997 more lines set it as well; it stays (conflicts=report)`,
 	}; err != nil || len(p.Warnings) < 2 || !slices.Equal(p.Warnings[:2], want) {
 		t.Errorf("warnings %q, %v", p.Warnings, err)
 	}
 	facts := make([]func(*Observed), 0, 1000)
 	for i := range 1000 {
-		facts = append(facts, file(fmt.Sprintf("/etc/sysctl.d/%04d.conf", i), Key+" = 0 "+strings.Repeat("#", 1<<12)+"\n"))
+		facts = append(facts,
+			file(fmt.Sprintf("/etc/sysctl.d/%04d.conf", i), Key+" = 0 "+strings.Repeat("#", 1<<12)+"\n"))
 	}
 	_, err = plan(ConflictsFail, facts...)
-	if err == nil || len(err.Error()) > 3000 || !strings.Contains(err.Error(), "/etc/sysctl.d/0009.conf:1 sets ") || !strings.HasSuffix(err.Error(), "; 990 more lines of other files set it as well. Nothing was changed (conflicts=fail)") {
+	if err == nil || len(err.Error()) > 3000 || !strings.Contains(err.Error(), "/etc/sysctl.d/0009.conf:1 sets ") ||
+		!strings.HasSuffix(err.Error(),
+			"; 990 more lines of other files set it as well. Nothing was changed (conflicts=fail)") {
 		t.Errorf("got %.3100v", err)
 	}
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
@@ -183,7 +199,8 @@ func TestSums(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	for text, want := range map[string]string{"": "", "abc": "abc", "abcdef": "abc… (3 bytes more)", "abücd": "ab… (4 bytes more)"} {
+	for text, want := range map[string]string{"": "", "abc": "abc", "abcdef": "abc… (3 bytes more)",
+		"abücd": "ab… (4 bytes more)"} {
 		if got := Shown(text, 3); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
@@ -204,14 +221,16 @@ func TestWhyIsBounded(t *testing.T) {
 		return e
 	}
 	why := clique(1000).Why(Debugger{Name: "gdb"})
-	if len(why) > 1000 || !strings.HasPrefix(why, "required by p0 (required by p1, p2, ") || !strings.HasSuffix(why, ", 5,000 more") {
+	if len(why) > 1000 || !strings.HasPrefix(why, "required by p0 (required by p1, p2, ") ||
+		!strings.HasSuffix(why, ", 5,000 more") {
 		t.Errorf("got %s", why)
 	}
 	chain := Explanation{Requirers: map[string][]string{}}
 	for i := range 100_000 {
 		chain.Requirers[fmt.Sprintf("p%d", i)] = []string{fmt.Sprintf("p%d", i+1)}
 	}
-	if why := chain.Why(Debugger{Name: "p0"}); len(why) > 1000 || !strings.HasSuffix(why, "(required by p30 (required by 1 more)"+strings.Repeat(")", 29)) {
+	if why := chain.Why(Debugger{Name: "p0"}); len(why) > 1000 ||
+		!strings.HasSuffix(why, "(required by p30 (required by 1 more)"+strings.Repeat(")", 29)) {
 		t.Errorf("got %s", why)
 	}
 	growth.Linear(t, 20_000, func(n int) func() {
@@ -224,11 +243,14 @@ func TestWhyIsBounded(t *testing.T) {
 	}
 }
 
-// TestWantsAreBounded: an auditor that is not satisfied with any of many lines names the first ones.
+// TestWantsAreBounded: an auditor that is not satisfied with any of many lines names the first
+// ones.
 func TestWantsAreBounded(t *testing.T) {
 	o := observe(kernel(Restricted), values("/etc/sysctl.d/a.conf", make([]int, 1000)...))
 	wants := Auditor{Accepts: []int{1}, Explicit: true}.Wants(o, o.Tree.Places())
-	if !strings.HasPrefix(wants, "/etc/sysctl.d/a.conf:1 to say 1, and ") || !strings.HasSuffix(wants, "/etc/sysctl.d/a.conf:10 to say 1, and 990 more lines to say 1, and a line in /etc/sysctl.d that says 1") {
+	if !strings.HasPrefix(wants, "/etc/sysctl.d/a.conf:1 to say 1, and ") ||
+		!strings.HasSuffix(wants,
+			"/etc/sysctl.d/a.conf:10 to say 1, and 990 more lines to say 1, and a line in /etc/sysctl.d that says 1") {
 		t.Errorf("got %s", wants)
 	}
 }

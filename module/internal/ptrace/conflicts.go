@@ -26,16 +26,19 @@ func (c *conflict) deed() string {
 }
 
 const (
-	// singleRounds is how often one winner is looked for at a time, which needs no more on nearly every host. After that all that
-	// would win in turn are looked for at once, since there may be as many as lines.
+	// singleRounds is how often one winner is looked for at a time, which needs no more on nearly
+	// every host. After that all that would win in turn are looked for at once, since there may be
+	// as many as lines.
 	singleRounds = 4
-	// settleRounds bounds how often the files are read again after lines were commented out. To comment a line out in the middle of
-	// another loader's line can change what that one says; nothing else needs more than two or three further rounds.
+	// settleRounds bounds how often the files are read again after lines were commented out. To
+	// comment a line out in the middle of another loader's line can change what that one says;
+	// nothing else needs more than two or three further rounds.
 	settleRounds = 20
 )
 
-// settle plans what becomes of the settings of others that get in the way of the plan's own. It goes on as long as it finds
-// one that it can do something about, since behind one that wins there may be another.
+// settle plans what becomes of the settings of others that get in the way of the plan's own. It
+// goes on as long as it finds one that it can do something about, since behind one that wins there
+// may be another.
 func (p *Plan) settle(t aim, d Desired, o Observed) error {
 	if d.State == StateAuto {
 		return nil // an administrator's setting has decided already, or does not matter
@@ -54,15 +57,16 @@ func (p *Plan) settle(t aim, d Desired, o Observed) error {
 		return nil
 	}
 	if d.Conflicts == ConflictsFail {
-		return errors.New("conflicting settings found: " + strings.Join(fileSums(found, ""), "; ") + ". Nothing was changed (conflicts=fail)")
+		return errors.New("conflicting settings found: " + strings.Join(fileSums(found, ""), "; ") +
+			". Nothing was changed (conflicts=fail)")
 	}
 	p.Warnings = append(p.Warnings, fileSums(found, "; it stays (conflicts=report)")...)
 	return nil
 }
 
-// conflicts returns the places of others that get in the way once the plan so far is done. With inTurn these are also the
-// ones that would win in turn once those that win before them are commented out: one round for all of them. Those that were
-// seen in an earlier round are left out.
+// conflicts returns the places of others that get in the way once the plan so far is done. With
+// inTurn these are also the ones that would win in turn once those that win before them are
+// commented out: one round for all of them. Those that were seen in an earlier round are left out.
 func (p *Plan) conflicts(t aim, d Desired, o Observed, inTurn bool, seen map[string]bool) []conflict {
 	winners := func(hand func(func(sysctld.Setting) bool)) map[string]bool {
 		found := map[string]bool{}
@@ -120,8 +124,8 @@ func (p *Plan) conflicts(t aim, d Desired, o Observed, inTurn bool, seen map[str
 	return found
 }
 
-// edits are the files of the administrator's in which a plan comments lines out, by the files themselves: one may be known by
-// several names.
+// edits are the files of the administrator's in which a plan comments lines out, by the files
+// themselves: one may be known by several names.
 type edits struct {
 	plan     *Plan
 	observed *Observed
@@ -169,7 +173,8 @@ func (e *edits) resolve(found []conflict) {
 	e.plan.Tree = e.plan.Tree.With(files...)
 }
 
-// comment plans to comment out the lines of one file that are in conflict, and returns it as it will be under each of its names.
+// comment plans to comment out the lines of one file that are in conflict, and returns it as it
+// will be under each of its names.
 func (e *edits) comment(other OtherFile, found [][]conflict) []sysctld.File {
 	i, planned := e.byTarget[other.Target]
 	if !planned {
@@ -180,8 +185,9 @@ func (e *edits) comment(other OtherFile, found [][]conflict) []sysctld.File {
 			Because: "the original is in " + other.Original,
 		})
 		if other.Edited {
-			e.plan.Warnings = append(e.plan.Warnings, other.Target+" sets "+Key+" again, though an earlier run commented it out: another tool writes this file: "+
-				"change it there, or use conflicts=report")
+			e.plan.Warnings = append(e.plan.Warnings,
+				other.Target+" sets "+Key+" again, though an earlier run commented it out: another tool writes this file: "+
+					"change it there, or use conflicts=report")
 		}
 	}
 	lines := map[int]string{}
@@ -269,7 +275,8 @@ func (t *aim) outrank(d Desired, o Observed) {
 // canMask tells whether a file of a distribution's lies below /etc and sets nothing but the key.
 func (o Observed) canMask(file string) bool {
 	other, known := o.Others[file]
-	if !known || o.OriginOf(file) != Vendor || path.Dir(file) == path.Dir(DropIn) || !slices.Contains(sysctld.Dirs, path.Dir(file)) {
+	if !known || o.OriginOf(file) != Vendor || path.Dir(file) == path.Dir(DropIn) ||
+		!slices.Contains(sysctld.Dirs, path.Dir(file)) {
 		return false
 	}
 	return o.Loaders.SetsNothingElse([]byte(other.Content), KeyPath)

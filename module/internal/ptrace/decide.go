@@ -12,9 +12,9 @@ import (
 	"hardening.yama/module/internal/sysctld"
 )
 
-// Decide returns the plan that makes a host as desired. Where that hangs on an answer of the package manager it returns
-// the question instead: observe the answer and decide again. An error means that the state cannot be had on this host;
-// its text says why and what to do.
+// Decide returns the plan that makes a host as desired. Where that hangs on an answer of the
+// package manager it returns the question instead: observe the answer and decide again. An error
+// means that the state cannot be had on this host; its text says why and what to do.
 func Decide(d Desired, o Observed) (Plan, Question, error) {
 	aimFor := map[State]func(Desired, Observed) (aim, Question, error){
 		StateAuto:       aimAuto,
@@ -55,7 +55,8 @@ func Decide(d Desired, o Observed) (Plan, Question, error) {
 	return plan, NoQuestion, nil
 }
 
-// aimRestricted is explicit and immune: a plain line in a file that wins, and an enabler that is gone or masked.
+// aimRestricted is explicit and immune: a plain line in a file that wins, and an enabler that is
+// gone or masked.
 func aimRestricted(d Desired, o Observed) (aim, Question, error) {
 	scope := d.RestrictedScope
 	t := aim{
@@ -68,8 +69,9 @@ func aimRestricted(d Desired, o Observed) (aim, Question, error) {
 		if !slices.Contains(OwnFiles, boot.Path) {
 			t.notes = append(t.notes, strictNote)
 		}
-		t.decision = Decision{scope, fmt.Sprintf("%s sets %d, which is stricter than restricted_scope=%d, and exact=false keeps it",
-			boot.Source(), scope, d.RestrictedScope)}
+		t.decision = Decision{scope,
+			fmt.Sprintf("%s sets %d, which is stricter than restricted_scope=%d, and exact=false keeps it",
+				boot.Source(), scope, d.RestrictedScope)}
 	}
 	t.dropIn = &scope
 	t.setRuntime(scope, d, o)
@@ -80,9 +82,9 @@ func aimRestricted(d Desired, o Observed) (aim, Question, error) {
 	return t, question, err
 }
 
-// stricter returns the setting that the next boot applies, and its value, if it is stricter than a scope. A file of others
-// comes first. The file of ours counts only with a value that a user asked for: one that it took over from a file of others
-// goes with that file.
+// stricter returns the setting that the next boot applies, and its value, if it is stricter than a
+// scope. A file of others comes first. The file of ours counts only with a value that a user asked
+// for: one that it took over from a file of others goes with that file.
 func (o Observed) stricter(scope Scope) (sysctld.Setting, *Scope) {
 	trees := []sysctld.Tree{o.withoutOurs(), o.Tree}
 	if o.hasNote(StateRestricted, strictNote) {
@@ -173,8 +175,9 @@ func aimAuto(d Desired, o Observed) (aim, Question, error) {
 	return t, NoQuestion, nil
 }
 
-// wish tells whether a person asked for the enabler, and whether that is known; where it is not, one that acts is given the benefit
-// of the doubt. What auto itself has masked is no person's wish any more: a removal that was ended leaves the manager's notes astray.
+// wish tells whether a person asked for the enabler, and whether that is known; where it is not,
+// one that acts is given the benefit of the doubt. What auto itself has masked is no person's wish
+// any more: a removal that was ended leaves the manager's notes astray.
 func (o Observed) wish() (wished, known bool) {
 	e := o.Enabler
 	switch r := e.Removal; {
@@ -212,7 +215,8 @@ func versions(debuggers []Debugger, excused bool) string {
 	return strings.Join(names, ", ")
 }
 
-// respectLocal returns the aim where an administrator's own setting or mask decides what the next boot sets.
+// respectLocal returns the aim where an administrator's own setting or mask decides what the next
+// boot sets.
 func respectLocal(base sysctld.Tree, d Desired, o Observed) (aim, bool) {
 	const left = "state=auto respects the administrator's setting"
 	if boot, ok := base.Boot(); ok && o.local(boot.Path) {
@@ -221,7 +225,8 @@ func respectLocal(base sysctld.Tree, d Desired, o Observed) (aim, bool) {
 			return aim{}, false // the kernel refuses it, so it sets nothing
 		}
 		t := aim{
-			decision:    Decision{*scope, fmt.Sprintf("%s sets %d, which is the administrator's setting", boot.Source(), *scope)},
+			decision: Decision{*scope,
+				fmt.Sprintf("%s sets %d, which is the administrator's setting", boot.Source(), *scope)},
 			respect:     true,
 			fileBecause: left,
 		}
@@ -272,7 +277,8 @@ func (t *aim) permit(d Desired, o Observed, base sysctld.Tree) (Question, error)
 			}
 			base = withEnabler(base, o.Enabler)
 		case manage:
-			return NoQuestion, fmt.Errorf("cannot install the enabler: %s (packages=manage; packages=auto would write a drop-in instead)", problem)
+			return NoQuestion,
+				fmt.Errorf("cannot install the enabler: %s (packages=manage; packages=auto would write a drop-in instead)", problem)
 		default:
 			t.warnings = append(t.warnings, fmt.Sprintf("cannot install %s (%s): a drop-in sets 0 instead",
 				textIf(offer.Package == "", o.Enabler.Candidates[0], offer.Package), problem))
@@ -301,9 +307,10 @@ func isClassic(tree sysctld.Tree, kernelDefault *Scope) bool {
 	return boot != nil && *boot == Classic
 }
 
-// removeEnabler aims at an enabler that does not act: removed where that takes nothing else along, masked otherwise. That
-// others require it was asked once and is noted in our file; nothing is asked then. Of one that an upgrade has left behind,
-// which is not the distribution's own any more, that may have changed.
+// removeEnabler aims at an enabler that does not act: removed where that takes nothing else along,
+// masked otherwise. That others require it was asked once and is noted in our file; nothing is
+// asked then. Of one that an upgrade has left behind, which is not the distribution's own any more,
+// that may have changed.
 func (t *aim) removeEnabler(d Desired, o Observed) (Question, error) {
 	e := o.Enabler
 	if e.Installed == "" || !d.Persistent || d.Packages == PackagesIgnore {
@@ -324,9 +331,12 @@ func (t *aim) removeEnabler(d Desired, o Observed) (Question, error) {
 	case problem == "":
 		t.uninstall = e.Installed
 	case manage:
-		return NoQuestion, fmt.Errorf("cannot remove the enabler: %s (packages=manage; packages=auto would mask its drop-in instead)", problem)
+		return NoQuestion,
+			fmt.Errorf("cannot remove the enabler: %s (packages=manage; packages=auto would mask its drop-in instead)",
+				problem)
 	default:
-		t.warnings = append(t.warnings, fmt.Sprintf("%s stays installed and its drop-in is masked: %s", e.Installed, problem))
+		t.warnings = append(t.warnings,
+			fmt.Sprintf("%s stays installed and its drop-in is masked: %s", e.Installed, problem))
 		if e.Removal.Cause == "" {
 			t.notes = append(t.notes, requiredNote(e.Installed))
 		}
@@ -361,8 +371,8 @@ func (r Removal) problem(enabler string) string {
 	return ""
 }
 
-// vendorSets0 tells whether a drop-in by which enablers act is there and says 0, read or masked. What a site packages itself may
-// lie below /usr/local.
+// vendorSets0 tells whether a drop-in by which enablers act is there and says 0, read or masked.
+// What a site packages itself may lie below /usr/local.
 func (o Observed) vendorSets0() bool {
 	return slices.ContainsFunc(o.Enabler.DropIns, func(name string) bool {
 		return slices.ContainsFunc(sysctld.Dirs[2:], func(dir string) bool {
@@ -373,7 +383,8 @@ func (o Observed) vendorSets0() bool {
 	})
 }
 
-// overridden tells whether none of the drop-ins would be read, since an administrator has masked or overridden each by its name.
+// overridden tells whether none of the drop-ins would be read, since an administrator has masked or
+// overridden each by its name.
 func overridden(tree sysctld.Tree, names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
 		return !slices.ContainsFunc(sysctld.Dirs[:2], func(dir string) bool {
@@ -383,8 +394,8 @@ func overridden(tree sysctld.Tree, names []string) bool {
 	})
 }
 
-// maskable returns the names of the enabler's drop-ins that a link in /etc can mask. Where a file of that name lies in
-// /etc or /run, it overrides the vendor's already and is not ours to replace.
+// maskable returns the names of the enabler's drop-ins that a link in /etc can mask. Where a file
+// of that name lies in /etc or /run, it overrides the vendor's already and is not ours to replace.
 func (o Observed) maskable() []string {
 	var names []string
 	for _, name := range o.Enabler.DropIns {
@@ -399,8 +410,9 @@ func (o Observed) maskable() []string {
 	return names
 }
 
-// setRuntime aims the running kernel at a scope. A stricter value that somebody else has set is kept unless exact, and 3
-// is there until the next boot. 2 and 3 are nobody's default, so under permissive and auto only 1 counts as loose.
+// setRuntime aims the running kernel at a scope. A stricter value that somebody else has set is
+// kept unless exact, and 3 is there until the next boot. 2 and 3 are nobody's default, so under
+// permissive and auto only 1 counts as loose.
 func (t *aim) setRuntime(scope Scope, d Desired, o Observed) {
 	if !d.Runtime || o.Runtime == nil {
 		return
@@ -418,14 +430,18 @@ func (t *aim) setRuntime(scope Scope, d Desired, o Observed) {
 	switch {
 	case now == NoAttach && scope != NoAttach:
 		t.reboot, t.stricterKept = true, t.stricterKept || keep
-		t.warnings = append(t.warnings, fmt.Sprintf("the running value stays 3 until the next boot, which sets %d", scope))
+		t.warnings = append(t.warnings,
+			fmt.Sprintf("the running value stays 3 until the next boot, which sets %d", scope))
 	case keep:
 		t.stricterKept = true
-		t.warnings = append(t.warnings, fmt.Sprintf("the running value %d is stricter than %d and is kept (exact=true would set %d)", now, scope, scope))
+		t.warnings = append(t.warnings,
+			fmt.Sprintf("the running value %d is stricter than %d and is kept (exact=true would set %d)", now, scope,
+				scope))
 	default:
 		t.runtime = &scope
 		if scope == NoAttach && now != NoAttach {
-			t.warnings = append(t.warnings, "scope 3 can only be undone by a reboot: until then no process can be traced, not even by root")
+			t.warnings = append(t.warnings,
+				"scope 3 can only be undone by a reboot: until then no process can be traced, not even by root")
 		}
 	}
 }
@@ -500,7 +516,8 @@ func disagreement(tree sysctld.Tree) []string {
 		describe(boot, atBoot), describe(reload, onReload))}
 }
 
-// withoutYama is the plan for a kernel that does not have the key: always empty, and an error where more was asked for.
+// withoutYama is the plan for a kernel that does not have the key: always empty, and an error where
+// more was asked for.
 func withoutYama(t aim, d Desired, o Observed) (Plan, error) {
 	plan := Plan{Decision: t.decision, Tree: o.Tree, Installed: o.Enabler.Installed}
 	switch {
@@ -509,8 +526,9 @@ func withoutYama(t aim, d Desired, o Observed) (Plan, error) {
 	case d.IgnoreMissingYama:
 		plan.Warnings = []string{"this kernel has no Yama, so it cannot restrict ptrace; nothing was changed"}
 	default:
-		return Plan{}, errors.New("restrict ptrace: this kernel has no Yama (/proc/sys/" + KeyPath + " does not exist): " +
-			howToGetYama(o.LSMs) + ", or use yama_missing=ignore")
+		return Plan{},
+			errors.New("restrict ptrace: this kernel has no Yama (/proc/sys/" + KeyPath + " does not exist): " +
+				howToGetYama(o.LSMs) + ", or use yama_missing=ignore")
 	}
 	return plan, nil
 }

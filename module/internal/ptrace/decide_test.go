@@ -35,7 +35,8 @@ func file(path, content string) func(*Observed) {
 		f.ByUFW = path == o.Boot.UFW
 		o.Tree = o.Tree.With(f)
 		if f.Names() && !slices.Contains(OwnFiles, path) {
-			o.Others[path] = OtherFile{Content: content, Target: path, Original: "/var/lib/hardening.yama/originals" + path}
+			o.Others[path] = OtherFile{Content: content, Target: path,
+				Original: "/var/lib/hardening.yama/originals" + path}
 		}
 	}
 }
@@ -44,7 +45,8 @@ func file(path, content string) func(*Observed) {
 func sealed(path, content, why string) func(*Observed) {
 	return func(o *Observed) {
 		file(path, content)(o)
-		o.Others[path] = OtherFile{Content: content, Target: path, NotEditable: why, Original: "/var/lib/hardening.yama/originals" + path}
+		o.Others[path] = OtherFile{Content: content, Target: path, NotEditable: why,
+			Original: "/var/lib/hardening.yama/originals" + path}
 	}
 }
 
@@ -236,7 +238,8 @@ func unknownDistribution(o *Observed) {
 
 var (
 	auto = Desired{
-		State: StateAuto, RestrictedScope: 1, Packages: PackagesAuto, Conflicts: ConflictsResolve, Persistent: true, Runtime: true,
+		State: StateAuto, RestrictedScope: 1, Packages: PackagesAuto, Conflicts: ConflictsResolve, Persistent: true,
+		Runtime: true,
 	}
 	restricted = with(auto, func(d *Desired) { d.State = StateRestricted })
 	permissive = with(auto, func(d *Desired) { d.State = StatePermissive })
@@ -263,7 +266,8 @@ const (
 	floorTo1  = "write " + Floor + " 1"
 )
 
-// hosts are the decisions, each named after a host that exists. docs/hosts.md is printed from this table.
+// hosts are the decisions, each named after a host that exists. docs/hosts.md is printed from this
+// table.
 var hosts = []struct {
 	name     string
 	desired  Desired
@@ -349,7 +353,8 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, no debugger, but the user installed the enabler", desired: auto,
 		observed: observe(fedora45, enabler(f45), kernel(0), asked),
-		scope:    0, because: "no debugger is installed, but the user installed yama-ptrace-enable", actions: []string{floorTo1},
+		scope:    0, because: "no debugger is installed, but the user installed yama-ptrace-enable",
+		actions: []string{floorTo1},
 	},
 	{
 		name: "Fedora 45, restricted before, a person asked for the enabler", desired: auto,
@@ -360,7 +365,8 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, a removal was ended, and the manager's notes are astray", desired: auto,
 		observed: observe(fedora45, own(Floor, StateAuto, 1, maskName), file(mask, ""), enabler(f45), asked),
-		scope:    1, because: "no debugger is installed", actions: []string{"unmask " + mask, floorTo1, "uninstall " + f45},
+		scope:    1, because: "no debugger is installed",
+		actions: []string{"unmask " + mask, floorTo1, "uninstall " + f45},
 	},
 	{
 		name: "Fedora 45, a drop-in that no known package brought", desired: auto,
@@ -369,19 +375,25 @@ var hosts = []struct {
 	},
 	{
 		name: "CentOS Stream 9, dnf is busy and cannot say whether a person asked for the enabler", desired: auto,
-		observed: observe(fedora44, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
-		scope:    0, because: "no debugger is installed, but the user may have installed " + f44, actions: []string{floorTo1},
+		observed: observe(fedora44,
+			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true, Cause: "dnf is busy"} }),
+		scope: 0, because: "no debugger is installed, but the user may have installed " + f44,
+		actions: []string{floorTo1},
 		warning: f44 + " stays installed: dnf5 does not record whether the user installed it: dnf is busy",
 	},
 	{
 		name: "openSUSE Tumbleweed, whose history of packages was rotated", desired: auto,
-		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
-		scope:    0, because: "no debugger is installed, but the user may have installed " + suse, actions: []string{floorTo1},
+		observed: observe(tumbleweed, kernel(0), suseEnabler,
+			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
+		scope: 0, because: "no debugger is installed, but the user may have installed " + suse,
+		actions: []string{floorTo1},
 		warning: suse + " stays installed: zypper does not record whether the user installed it",
 	},
 	{
-		name: "openSUSE Tumbleweed, whose history of packages was rotated since auto installed the enabler", desired: auto,
-		observed: observe(tumbleweed, kernel(0), suseEnabler, ownNoting(Floor, StateAuto, 1, []note{installedNote(suse)}),
+		name:    "openSUSE Tumbleweed, whose history of packages was rotated since auto installed the enabler",
+		desired: auto,
+		observed: observe(tumbleweed, kernel(0), suseEnabler,
+			ownNoting(Floor, StateAuto, 1, []note{installedNote(suse)}),
 			func(o *Observed) { o.Enabler.Removal = &Removal{Unknown: true} }),
 		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "uninstall " + suse, setTo1},
 	},
@@ -397,7 +409,8 @@ var hosts = []struct {
 		observed: observe(fedora45, offered, func(o *Observed) {
 			o.Debuggers = []Debugger{{Name: "gdb", Path: "/usr/local/bin/gdb"}}
 		}),
-		scope: 0, because: "a debugger is installed: /usr/local/bin/gdb", actions: []string{floorTo1, "install " + f45, setTo0},
+		scope: 0, because: "a debugger is installed: /usr/local/bin/gdb",
+		actions: []string{floorTo1, "install " + f45, setTo0},
 	},
 	{
 		name: "Fedora 45, the administrator has a drop-in of 2", desired: auto,
@@ -440,19 +453,23 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, restricted, then strace brought the enabler again", desired: restricted,
-		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"), enabler(f45), removal()),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{"uninstall " + f45},
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), debuggers("strace"),
+			enabler(f45), removal()),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{"uninstall " + f45},
 	},
 	{
 		name: "Fedora 45, the administrator has a drop-in of 2", desired: restricted,
 		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
-		scope:    2, because: "/etc/sysctl.d/50-site.conf:1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
-		actions: []string{dropInTo2, "mask " + mask},
+		scope:    2,
+		because:  "/etc/sysctl.d/50-site.conf:1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
+		actions:  []string{dropInTo2, "mask " + mask},
 	},
 	{
-		name: "Fedora 45, the administrator has a drop-in of 2, exact", desired: with(restricted, func(d *Desired) { d.Exact = true }),
+		name:     "Fedora 45, the administrator has a drop-in of 2, exact",
+		desired:  with(restricted, func(d *Desired) { d.Exact = true }),
 		observed: observe(fedora45, kernel(2), file("/etc/sysctl.d/50-site.conf", Key+" = 2\n")),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		actions: []string{dropInTo1, "mask " + mask, setTo1},
 	},
 	{
 		name: "Fedora 45, a local file that sorts after ours", desired: restricted,
@@ -462,20 +479,25 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, one behind the other", desired: restricted,
-		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n"),
-			file("/etc/sysctl.d/99-site.conf", "vm.swappiness=1\n"+Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 1\n")),
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"),
+			file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n"),
+			file("/etc/sysctl.d/99-site.conf", "vm.swappiness=1\n"+Key+" = 0\n"),
+			file("/etc/sysctl.d/50-site.conf", Key+" = 1\n")),
 		scope: 2, because: "/etc/sysctl.d/zzz-last.conf:1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
 		actions: []string{dropInTo2, "mask " + mask, "comment /etc/sysctl.d/99-site.conf", setTo2},
 	},
 	{
 		name: "Fedora 45, exact, one behind the other", desired: with(restricted, func(d *Desired) { d.Exact = true }),
-		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"), file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n")),
-		scope:    1, because: "state=restricted, restricted_scope=1",
-		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf", "comment /etc/sysctl.d/zzy.conf"},
+		observed: observe(fedora45, file("/etc/sysctl.d/zzz-last.conf", Key+" = 2\n"),
+			file("/etc/sysctl.d/zzy.conf", Key+" = bogus\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
+		actions: []string{dropInTo1, "mask " + mask, "comment /etc/sysctl.d/zzz-last.conf",
+			"comment /etc/sysctl.d/zzy.conf"},
 	},
 	{
 		name: "Fedora 45, /etc/sysctl.conf and the link to it", desired: restricted,
-		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.conf", Key+"=0\n"),
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			file("/etc/sysctl.conf", Key+"=0\n"),
 			alias("/etc/sysctl.d/99-sysctl.conf", "/etc/sysctl.conf")),
 		scope: 1, because: "state=restricted, restricted_scope=1",
 		actions: []string{"comment /etc/sysctl.conf"},
@@ -490,14 +512,17 @@ var hosts = []struct {
 		}),
 		scope: 1, because: "state=restricted, restricted_scope=1",
 		actions: []string{"comment /etc/sysctl.d/99-sysctl.conf"},
-		warning: "/etc/sysctl.d/99-sysctl.conf sets " + Key + " again, though an earlier run commented it out: another tool writes this file: " +
+		warning: "/etc/sysctl.d/99-sysctl.conf sets " + Key +
+			" again, though an earlier run commented it out: another tool writes this file: " +
 			"change it there, or use conflicts=report",
 	},
 	{
 		name: "Fedora 45, a local file that cannot be edited", desired: restricted,
-		observed: observe(fedora45, sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /srv/site.conf")), fails: true,
+		observed: observe(fedora45,
+			sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /srv/site.conf")), fails: true,
 		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
-			"because it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " + DropIn,
+			"because it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " +
+			DropIn,
 	},
 	{
 		name: "Fedora 45, a harmless one that cannot be edited", desired: restricted,
@@ -507,14 +532,18 @@ var hosts = []struct {
 		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, because it is a link to /srv/site.conf",
 	},
 	{
-		name: "Fedora 45, conflicts are to be reported", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsReport }),
-		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""), file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
-		scope:    1, because: "state=restricted, restricted_scope=1",
+		name:    "Fedora 45, conflicts are to be reported",
+		desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsReport }),
+		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
+			file("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
 		warning: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\", which takes effect at the next boot; it stays (conflicts=report)",
 	},
 	{
-		name: "Fedora 45, conflicts are to fail", desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsFail }),
-		observed: observe(fedora45, file("/etc/sysctl.conf", Key+" = 0\n"), file("/etc/sysctl.d/50-site.conf", Key+" = 0\n")), fails: true,
+		name:    "Fedora 45, conflicts are to fail",
+		desired: with(restricted, func(d *Desired) { d.Conflicts = ConflictsFail }),
+		observed: observe(fedora45, file("/etc/sysctl.conf", Key+" = 0\n"),
+			file("/etc/sysctl.d/50-site.conf", Key+" = 0\n")), fails: true,
 		because: "conflicting settings found: /etc/sysctl.conf:1 sets \"0\", which takes effect with `sysctl --system`; " +
 			"/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1. Nothing was changed (conflicts=fail)",
 	},
@@ -526,7 +555,9 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, a vendor's drop-in that sorts after ours and does more", desired: restricted,
-		observed: observe(fedora45, sealed("/usr/lib/sysctl.d/zzz-vendor.conf", "vm.swappiness = 1\n"+Key+" = 0\n", "it is the distribution's")), fails: true,
+		observed: observe(fedora45,
+			sealed("/usr/lib/sysctl.d/zzz-vendor.conf", "vm.swappiness = 1\n"+Key+" = 0\n",
+				"it is the distribution's")), fails: true,
 		because: "/usr/lib/sysctl.d/zzz-vendor.conf:2 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
 			"because it is the distribution's: remove that line, or rename the file so that it sorts before " + DropIn,
 	},
@@ -600,19 +631,22 @@ var hosts = []struct {
 		scope:    0, because: "state=permissive", actions: []string{dropInTo0, "mask /etc/sysctl.d/zzz-site.conf"},
 	},
 	{
-		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }), observed: observe(fedora45),
-		scope: 2, because: "state=restricted, restricted_scope=2", actions: []string{dropInTo2, "mask " + mask, setTo2},
+		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }),
+		observed: observe(fedora45),
+		scope:    2, because: "state=restricted, restricted_scope=2", actions: []string{dropInTo2, "mask " + mask, setTo2},
 	},
 	{
-		name: "Fedora 45, scope 3", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 3 }), observed: observe(fedora45),
-		scope: 3, because: "state=restricted, restricted_scope=3",
+		name: "Fedora 45, scope 3", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 3 }),
+		observed: observe(fedora45),
+		scope:    3, because: "state=restricted, restricted_scope=3",
 		actions: []string{"write " + DropIn + " 3", "mask " + mask, "set " + Key + " 3"},
 		warning: "scope 3 can only be undone by a reboot: until then no process can be traced, not even by root",
 	},
 	{
 		name: "Fedora 45, the kernel locked at 3", desired: with(restricted, func(d *Desired) { d.Exact = true }),
 		observed: observe(fedora45, kernel(3)),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask}, reboot: true,
+		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask},
+		reboot:  true,
 		warning: "the running value stays 3 until the next boot, which sets 1",
 	},
 	{
@@ -623,12 +657,15 @@ var hosts = []struct {
 		warning: f45 + " stays installed and its drop-in is masked: dnf5 remove: exit code 1",
 	},
 	{
-		name: "Fedora 45 with strace, packages left alone", desired: with(restricted, func(d *Desired) { d.Packages = PackagesIgnore }),
+		name:     "Fedora 45 with strace, packages left alone",
+		desired:  with(restricted, func(d *Desired) { d.Packages = PackagesIgnore }),
 		observed: observe(fedora45, debuggers("strace"), enabler(f45), kernel(0)),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "mask " + mask, setTo1},
+		scope:    1, because: "state=restricted, restricted_scope=1",
+		actions: []string{dropInTo1, "mask " + mask, setTo1},
 	},
 	{
-		name: "Fedora 45, only the running kernel", desired: with(restricted, func(d *Desired) { d.Persistent = false }),
+		name:     "Fedora 45, only the running kernel",
+		desired:  with(restricted, func(d *Desired) { d.Persistent = false }),
 		observed: observe(fedora45, enabler(f45), kernel(0)),
 		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{setTo1},
 	},
@@ -652,20 +689,23 @@ var hosts = []struct {
 		actions: []string{"unmask " + mask, "install " + f45, "remove " + DropIn, setTo0},
 	},
 	{
-		name: "Fedora 45, no repository offers the enabler", desired: permissive, observed: observe(fedora45, repositories, notOffered),
-		scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+		name: "Fedora 45, no repository offers the enabler", desired: permissive,
+		observed: observe(fedora45, repositories, notOffered),
+		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
 		warning: "cannot install " + f45 + " (no enabled repository has it): a drop-in sets 0 instead",
 	},
 	{
 		name: "Fedora 45, installing the enabler would upgrade elfutils", desired: permissive,
 		observed: observe(fedora45, offer(Offer{Package: f45, With: []string{"elfutils", "elfutils-libs"}})),
 		scope:    0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
-		warning: "cannot install " + f45 + " (installing yama-ptrace-enable would also change elfutils, elfutils-libs): a drop-in sets 0 instead",
+		warning: "cannot install " + f45 +
+			" (installing yama-ptrace-enable would also change elfutils, elfutils-libs): a drop-in sets 0 instead",
 	},
 	{
 		name: "Fedora 45, no repository offers the enabler, packages must be managed", fails: true,
-		desired: with(permissive, func(d *Desired) { d.Packages = PackagesManage }), observed: observe(fedora45, notOffered),
-		because: "cannot install the enabler: no enabled repository has it (packages=manage; packages=auto would write a drop-in instead)",
+		desired:  with(permissive, func(d *Desired) { d.Packages = PackagesManage }),
+		observed: observe(fedora45, notOffered),
+		because:  "cannot install the enabler: no enabled repository has it (packages=manage; packages=auto would write a drop-in instead)",
 	},
 	{
 		name: "Fedora 45, the administrator has masked the enabler", desired: permissive,
@@ -679,8 +719,9 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45, a killed run left a temporary file", desired: permissive,
-		observed: observe(fedora45, enabler(f45), kernel(0), func(o *Observed) { o.Leftovers = []Leftover{{Path: "/etc/sysctl.d/.ptrace_scope-1.tmp"}} }),
-		scope:    0, because: "state=permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
+		observed: observe(fedora45, enabler(f45), kernel(0),
+			func(o *Observed) { o.Leftovers = []Leftover{{Path: "/etc/sysctl.d/.ptrace_scope-1.tmp"}} }),
+		scope: 0, because: "state=permissive", actions: []string{"remove /etc/sysctl.d/.ptrace_scope-1.tmp"},
 	},
 	// Fedora 44: systemd's own dependencies require the enabler.
 	{
@@ -688,22 +729,27 @@ var hosts = []struct {
 		observed: observe(fedora44, removal("elfutils-libs-0.195-1.fc44.x86_64")),
 		scope:    1, because: "state=restricted, restricted_scope=1",
 		actions: []string{dropInTo1, "mask " + mask, setTo1},
-		warning: f44 + " stays installed and its drop-in is masked: removing " + f44 + " would also remove elfutils-libs-0.195-1.fc44.x86_64",
+		warning: f44 + " stays installed and its drop-in is masked: removing " + f44 +
+			" would also remove elfutils-libs-0.195-1.fc44.x86_64",
 	},
 	{
 		name: "Fedora 44, after restricted", desired: restricted,
-		observed: observe(fedora44, kernel(1), ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")),
-		scope:    1, because: "state=restricted, restricted_scope=1",
+		observed: observe(fedora44, kernel(1),
+			ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")),
+		scope: 1, because: "state=restricted, restricted_scope=1",
 	},
 	{
-		name: "Fedora 44, packages must be managed", desired: with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
+		name:     "Fedora 44, packages must be managed",
+		desired:  with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
 		observed: observe(fedora44, removal("elfutils-libs")), fails: true,
-		because: "cannot remove the enabler: removing " + f44 + " would also remove elfutils-libs (packages=manage; packages=auto would mask its drop-in instead)",
+		because: "cannot remove the enabler: removing " + f44 +
+			" would also remove elfutils-libs (packages=manage; packages=auto would mask its drop-in instead)",
 	},
 	{
 		name: "Fedora 44, no debugger", desired: auto, observed: observe(fedora44, removal("elfutils-libs")),
 		scope: 1, because: "no debugger is installed", actions: []string{floorTo1, "mask " + mask, setTo1},
-		warning: f44 + " stays installed and its drop-in is masked: removing " + f44 + " would also remove elfutils-libs",
+		warning: f44 + " stays installed and its drop-in is masked: removing " + f44 +
+			" would also remove elfutils-libs",
 	},
 	{
 		name: "Fedora 44, masked before, now with gdb", desired: auto,
@@ -715,28 +761,32 @@ var hosts = []struct {
 	},
 	{
 		name: "Fedora 45 that was 44: the old enabler is required no more", desired: restricted,
-		observed: observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind, removal()),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "uninstall " + f44},
+		observed: observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName),
+			file(mask, ""), enabler(f44), leftBehind, removal()),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, "uninstall " + f44},
 	},
 	// Distributions without an enabler.
 	{
-		name: "Debian, whose kernel starts at 0", desired: permissive, observed: observe(debian), scope: 0, because: "state=permissive",
+		name: "Debian, whose kernel starts at 0", desired: permissive, observed: observe(debian), scope: 0,
+		because: "state=permissive",
 	},
 	{
 		name: "Debian", desired: restricted, observed: observe(debian),
 		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, setTo1},
 	},
 	{
-		name: "Debian, after restricted", desired: permissive, observed: observe(debian, kernel(1), own(DropIn, StateRestricted, 1)),
-		scope: 0, because: "state=permissive", actions: []string{"remove " + DropIn, setTo0},
+		name: "Debian, after restricted", desired: permissive,
+		observed: observe(debian, kernel(1), own(DropIn, StateRestricted, 1)),
+		scope:    0, because: "state=permissive", actions: []string{"remove " + DropIn, setTo0},
 	},
 	{
 		name: "Debian without a debugger", desired: auto, observed: observe(debian),
 		scope: 1, because: "no debugger is installed", actions: []string{dropInTo1, setTo1},
 	},
 	{
-		name: "A distribution nobody described, with strace", desired: auto, observed: observe(unknownDistribution, debuggers("strace")),
-		scope: 0, because: "a debugger is installed: strace 1.0", actions: []string{dropInTo0, setTo0},
+		name: "A distribution nobody described, with strace", desired: auto,
+		observed: observe(unknownDistribution, debuggers("strace")),
+		scope:    0, because: "a debugger is installed: strace 1.0", actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "Kali with dnf and rpm, gdb in dpkg's database", desired: auto,
@@ -800,7 +850,8 @@ var hosts = []struct {
 	{
 		name: "openSUSE Tumbleweed, with gdb", desired: auto,
 		observed: observe(tumbleweed, debuggers("gdb"), offer(Offer{Package: suse})),
-		scope:    0, because: "a debugger is installed: gdb 1.0", actions: []string{floorTo1, "install " + suse, setTo0},
+		scope:    0, because: "a debugger is installed: gdb 1.0",
+		actions: []string{floorTo1, "install " + suse, setTo0},
 	},
 	{
 		name: "openSUSE MicroOS, with gdb: /usr changes in snapshots only", desired: auto,
@@ -810,14 +861,17 @@ var hosts = []struct {
 	},
 	{
 		name: "openSUSE MicroOS, with the enabler in its image", desired: auto,
-		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{Cause: "/usr is read-only here"} }),
-		scope:    1, because: "no debugger is installed", actions: []string{floorTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
+		observed: observe(tumbleweed, kernel(0), suseEnabler,
+			func(o *Observed) { o.Enabler.Removal = &Removal{Cause: "/usr is read-only here"} }),
+		scope: 1, because: "no debugger is installed",
+		actions: []string{floorTo1, "mask /etc/sysctl.d/52-yama.conf", setTo1},
 		warning: suse + " stays installed and its drop-in is masked: /usr is read-only here",
 	},
 	{
 		name: "openSUSE MicroOS, with the enabler in its image, since a person asked for it", desired: auto,
-		observed: observe(tumbleweed, kernel(0), suseEnabler, func(o *Observed) { o.Enabler.Removal = &Removal{UserInstalled: true, Cause: "/usr is read-only here"} }),
-		scope:    0, because: "no debugger is installed, but the user installed " + suse, actions: []string{floorTo1},
+		observed: observe(tumbleweed, kernel(0), suseEnabler,
+			func(o *Observed) { o.Enabler.Removal = &Removal{UserInstalled: true, Cause: "/usr is read-only here"} }),
+		scope: 0, because: "no debugger is installed, but the user installed " + suse, actions: []string{floorTo1},
 	},
 	// Ubuntu's procps has a conffile that says 1.
 	{
@@ -875,22 +929,26 @@ var hosts = []struct {
 			setTo0},
 	},
 	{
-		name: "Arch Linux, without a debugger", desired: auto, observed: observe(startsAt1), scope: 1, because: "no debugger is installed",
+		name: "Arch Linux, without a debugger", desired: auto, observed: observe(startsAt1), scope: 1,
+		because: "no debugger is installed",
 	},
 	{
-		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+		name: "Arch Linux", desired: permissive, observed: observe(startsAt1), scope: 0, because: "state=permissive",
+		actions: []string{dropInTo0, setTo0},
 	},
 	// A vendor's stricter value, which the file of ours repeats for as long as it is there.
 	{
 		name: "Fedora 45, a vendor's drop-in of 2", desired: restricted,
-		observed: observe(fedora45, kernel(2), file(vendors2, Key+" = 2\n"), ownNoting(DropIn, StateRestricted, 2, []note{strictNote}, maskName), file(mask, "")),
-		scope:    2,
-		because:  vendors2 + ":1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
+		observed: observe(fedora45, kernel(2), file(vendors2, Key+" = 2\n"),
+			ownNoting(DropIn, StateRestricted, 2, []note{strictNote}, maskName), file(mask, "")),
+		scope:   2,
+		because: vendors2 + ":1 sets 2, which is stricter than restricted_scope=1, and exact=false keeps it",
 	},
 	{
 		name: "Fedora 45, a vendor's drop-in of 2 is gone", desired: restricted,
-		observed: observe(fedora45, kernel(2), ownNoting(DropIn, StateRestricted, 2, []note{strictNote}, maskName), file(mask, "")),
-		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, setTo1},
+		observed: observe(fedora45, kernel(2), ownNoting(DropIn, StateRestricted, 2, []note{strictNote}, maskName),
+			file(mask, "")),
+		scope: 1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1, setTo1},
 	},
 	{
 		name: "openSUSE Tumbleweed, an administrator's drop-in of 2 is gone", desired: restricted,
@@ -918,15 +976,18 @@ var hosts = []struct {
 	// Debian userlands on kernels of others, which start at 1 or have no Yama.
 	{
 		name: "Proxmox VE, whose kernel is not Debian's", desired: permissive,
-		observed: observe(debian, foreignKernel), scope: 0, because: "state=permissive", actions: []string{dropInTo0, setTo0},
+		observed: observe(debian, foreignKernel), scope: 0, because: "state=permissive",
+		actions: []string{dropInTo0, setTo0},
 	},
 	{
 		name: "Proxmox VE, without a debugger", desired: auto,
-		observed: observe(debian, foreignKernel), scope: 1, because: "no debugger is installed", actions: []string{dropInTo1},
+		observed: observe(debian, foreignKernel), scope: 1, because: "no debugger is installed",
+		actions: []string{dropInTo1},
 	},
 	{
 		name: "Raspberry Pi OS, whose kernel is not Debian's", desired: permissive,
-		observed: observe(debian, foreignKernel, kernel(0)), scope: 0, because: "state=permissive", actions: []string{dropInTo0},
+		observed: observe(debian, foreignKernel, kernel(0)), scope: 0, because: "state=permissive",
+		actions: []string{dropInTo0},
 	},
 	{
 		name: "Debian's image on a provider's kernel, with gdb", desired: auto,
@@ -935,11 +996,13 @@ var hosts = []struct {
 	},
 	// Kernels that cannot be asked.
 	{
-		name: "Debian in a chroot without /proc", desired: restricted, observed: observe(debian, unknownRuntime), fails: true,
+		name: "Debian in a chroot without /proc", desired: restricted, observed: observe(debian, unknownRuntime),
+		fails:   true,
 		because: "the running kernel cannot be asked: /proc/sys is not mounted: mount /proc, or use runtime=false",
 	},
 	{
-		name: "Fedora 45 in a service with ProcSubset=pid", desired: permissive, observed: observe(fedora45, unknownRuntime), fails: true,
+		name: "Fedora 45 in a service with ProcSubset=pid", desired: permissive,
+		observed: observe(fedora45, unknownRuntime), fails: true,
 		because: "the running kernel cannot be asked: /proc/sys is not mounted: mount /proc, or use runtime=false",
 	},
 	{
@@ -949,7 +1012,8 @@ var hosts = []struct {
 		because: "the running kernel cannot be asked: /proc/sys is not mounted: mount /proc, or use runtime=false",
 	},
 	{
-		name: "Arch Linux in a chroot without /proc, files only", desired: with(restricted, func(d *Desired) { d.Runtime = false }),
+		name:     "Arch Linux in a chroot without /proc, files only",
+		desired:  with(restricted, func(d *Desired) { d.Runtime = false }),
 		observed: observe(startsAt1, unknownRuntime),
 		scope:    1, because: "state=restricted, restricted_scope=1", actions: []string{dropInTo1},
 	},
@@ -1059,12 +1123,14 @@ var hosts = []struct {
 			"CONFIG_SECURITY_YAMA and with yama in its lsm= list, or use yama_missing=ignore",
 	},
 	{
-		name: "Raspberry Pi OS, missing Yama ignored", desired: with(restricted, func(d *Desired) { d.IgnoreMissingYama = true }),
+		name:     "Raspberry Pi OS, missing Yama ignored",
+		desired:  with(restricted, func(d *Desired) { d.IgnoreMissingYama = true }),
 		observed: observe(), scope: 1, because: "state=restricted, restricted_scope=1",
 		warning: "this kernel has no Yama, so it cannot restrict ptrace; nothing was changed",
 	},
 	{
-		name: "Raspberry Pi OS, a kernel without Yama", desired: permissive, observed: observe(), scope: 0, because: "state=permissive",
+		name: "Raspberry Pi OS, a kernel without Yama", desired: permissive, observed: observe(), scope: 0,
+		because: "state=permissive",
 		warning: "this kernel has no Yama, so ptrace is not restricted, and nothing needs to be done",
 	},
 }
@@ -1100,14 +1166,16 @@ func TestDecideForRealHosts(t *testing.T) {
 			if after := settle(h.observed, plan.Actions); len(plan.Actions) > 0 {
 				again, question, err := Decide(h.desired, after)
 				if err != nil || question != NoQuestion || len(again.Actions) > 0 {
-					t.Errorf("the second run is not empty: %v, question %d, error %v", describe(again.Actions), question, err)
+					t.Errorf("the second run is not empty: %v, question %d, error %v", describe(again.Actions),
+						question, err)
 				}
 			}
 		})
 	}
 }
 
-// describe renders actions as the table writes them: verb, object, and the value for files and the kernel.
+// describe renders actions as the table writes them: verb, object, and the value for files and the
+// kernel.
 func describe(actions []Action) []string {
 	out := make([]string, 0, len(actions))
 	for _, a := range actions {
@@ -1186,29 +1254,44 @@ func TestDecideAsksOnlyWhatItNeeds(t *testing.T) {
 		{"restricted with the enabler", restricted, observe(fedora45, enabler(f45)), AskRemoval},
 		{"auto, a person asked", auto, observe(fedora45, enabler(f45), kernel(0)), AskRemoval},
 		{"auto, a person asked, and that is noted", auto,
-			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)})), NoQuestion},
+			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)})),
+			NoQuestion},
 		{"auto, a person asked, and somebody else has noted that", auto,
-			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)}), writable(Floor)), AskRemoval},
+			observe(fedora45, enabler(f45), kernel(0), ownNoting(Floor, StateAuto, 1, []note{askedNote(f45)}),
+				writable(Floor)), AskRemoval},
 		{"permissive, not offered, and that is noted", permissive,
-			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), NoQuestion},
+			observe(fedora45, kernel(0), repositories,
+				ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), NoQuestion},
 		{"auto, not offered, and that is noted", auto,
-			observe(fedora45, kernel(0), repositories, debuggers("gdb"), own(Floor, StateAuto, 1), ownNoting(DropIn, StateAuto, 0, []note{notOfferedNote(someDay)})), NoQuestion},
+			observe(fedora45, kernel(0), repositories, debuggers("gdb"), own(Floor, StateAuto, 1),
+				ownNoting(DropIn, StateAuto, 0, []note{notOfferedNote(someDay)})), NoQuestion},
 		{"permissive, not offered, and there are other repositories since", permissive,
-			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote("2026-01-01T00:00:00Z")})), AskOffer},
-		{"permissive, not offered, and packages must be managed", with(permissive, func(d *Desired) { d.Packages = PackagesManage }),
-			observe(fedora45, kernel(0), repositories, ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), AskOffer},
+			observe(fedora45, kernel(0), repositories,
+				ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote("2026-01-01T00:00:00Z")})), AskOffer},
+		{"permissive, not offered, and packages must be managed",
+			with(permissive, func(d *Desired) { d.Packages = PackagesManage }),
+			observe(fedora45, kernel(0), repositories,
+				ownNoting(DropIn, StatePermissive, 0, []note{notOfferedNote(someDay)})), AskOffer},
 		{"auto after restricted, required by others", auto,
-			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), AskRemoval},
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName),
+				file(mask, "")), AskRemoval},
 		{"restricted, upgraded from Fedora 44, whose enabler was required", restricted,
-			observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, ""), enabler(f44), leftBehind), AskRemoval},
+			observe(fedora45, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName),
+				file(mask, ""), enabler(f44), leftBehind), AskRemoval},
 		{"auto with gdb alone", auto, observe(fedora45, debuggers("gdb")), AskOffer},
 		{"auto, nothing to do", auto, observe(fedora45, own(Floor, StateAuto, 1)), NoQuestion},
 		{"permissive, nothing to do", permissive, observe(fedora45, enabler(f45), kernel(0)), NoQuestion},
-		{"restricted, masked, and required by others", restricted, observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), NoQuestion},
-		{"restricted, masked, and packages must be managed", with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
-			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName), file(mask, "")), AskRemoval},
-		{"restricted, killed between mask and removal", restricted, observe(fedora45, enabler(f45), own(DropIn, StateRestricted, 1, maskName), file(mask, "")), AskRemoval},
-		{"permissive, packages ignored", with(permissive, func(d *Desired) { d.Packages = PackagesIgnore }), observe(fedora45), NoQuestion},
+		{"restricted, masked, and required by others", restricted,
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName),
+				file(mask, "")), NoQuestion},
+		{"restricted, masked, and packages must be managed",
+			with(restricted, func(d *Desired) { d.Packages = PackagesManage }),
+			observe(fedora44, ownNoting(DropIn, StateRestricted, 1, []note{requiredNote(f44)}, maskName),
+				file(mask, "")), AskRemoval},
+		{"restricted, killed between mask and removal", restricted,
+			observe(fedora45, enabler(f45), own(DropIn, StateRestricted, 1, maskName), file(mask, "")), AskRemoval},
+		{"permissive, packages ignored", with(permissive, func(d *Desired) { d.Packages = PackagesIgnore }),
+			observe(fedora45), NoQuestion},
 		{"permissive without Yama", permissive, observe(fedora45, func(o *Observed) { o.Runtime = nil }), NoQuestion},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -1277,9 +1360,11 @@ func options(d Desired) string {
 	return strings.Join(list, " ")
 }
 
-// FuzzClaims: whatever stands in a file of ours, a claim is the name of a file and leads nowhere else.
+// FuzzClaims: whatever stands in a file of ours, a claim is the name of a file and leads nowhere
+// else.
 func FuzzClaims(f *testing.F) {
-	f.Add(render(StateRestricted, Restricted, "why", []string{"10-a.conf"}, []note{requiredNote("enabler"), askedNote("enabler")}))
+	f.Add(render(StateRestricted, Restricted, "why", []string{"10-a.conf"},
+		[]note{requiredNote("enabler"), askedNote("enabler")}))
 	f.Add(strings.Repeat(claim+"/etc/sysctl.d/a\n", 1<<14))
 	f.Fuzz(func(t *testing.T, content string) {
 		for _, name := range claims(content) {

@@ -32,7 +32,8 @@ type Conflicts string
 
 // The policies for conflicts.
 const (
-	// ConflictsResolve comments an administrator's line out, and masks a distribution's file by name.
+	// ConflictsResolve comments an administrator's line out, and masks a distribution's file by
+	// name.
 	ConflictsResolve Conflicts = "resolve"
 	// ConflictsReport leaves them and warns.
 	ConflictsReport Conflicts = "report"

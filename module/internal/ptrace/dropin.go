@@ -9,16 +9,19 @@ import (
 	"unicode"
 )
 
-// claim begins the header line that names a mask of ours. A link to /dev/null cannot say who made it.
+// claim begins the header line that names a mask of ours. A link to /dev/null cannot say who made
+// it.
 const claim = "# Masked together with this file: "
 
 // written is the first line of a file of ours, for a state.
 const written = "# Written by hardening.yama.ptrace_scope for state=%s, and again by its next run.\n"
 
-// note is a header line with an answer of the package manager's. Asking again what is known would start a program on each run.
+// note is a header line with an answer of the package manager's. Asking again what is known would
+// start a program on each run.
 type note string
 
-// requiredNote, askedNote, installedNote and notOfferedNote are the notes that there are, about an enabler.
+// requiredNote, askedNote, installedNote and notOfferedNote are the notes that there are, about an
+// enabler.
 func requiredNote(enabler string) note {
 	return note("# Kept and masked because other packages require it: " + enabler)
 }
@@ -77,7 +80,8 @@ func writtenFor(content string, state State) bool {
 	return strings.HasPrefix(content, fmt.Sprintf(written, state))
 }
 
-// oneLine makes a user's text fit for a comment: no control characters, no line breaks of any kind, no blanks around it.
+// oneLine makes a user's text fit for a comment: no control characters, no line breaks of any kind,
+// no blanks around it.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)

@@ -41,8 +41,8 @@ func (e Explanation) Why(d Debugger) string {
 // whyListed bounds the packages that an explanation names.
 const whyListed = 30
 
-// chain names who requires a package, and who requires those, down to what nobody requires. Of the names, only so many are
-// left to be given; further ones are counted.
+// chain names who requires a package, and who requires those, down to what nobody requires. Of the
+// names, only so many are left to be given; further ones are counted.
 func (e Explanation) chain(name string, seen map[string]bool, left *int) string {
 	var names []string
 	more := 0
@@ -92,7 +92,8 @@ func (o Observed) containerCaution() []string {
 	if o.Container == "" {
 		return nil
 	}
-	return []string{"this is a container (" + o.Container + "): the running value is its host's, and only the host can change it"}
+	return []string{"this is a container (" + o.Container +
+		"): the running value is its host's, and only the host can change it"}
 }
 
 // notAsked says why the running value is not known, and what to do.

@@ -20,8 +20,8 @@ const (
 // OwnFiles are the paths of ours, in the order they are written.
 var OwnFiles = []string{Floor, DropIn}
 
-// Observed is what a host is like. Absent and unknown are different answers: a query that fails is an error of whoever
-// observes, and never ends here as an empty field.
+// Observed is what a host is like. Absent and unknown are different answers: a query that fails is
+// an error of whoever observes, and never ends here as an empty field.
 type Observed struct {
 	// Runtime is the value in the running kernel, nil on one without Yama.
 	Runtime *Scope
@@ -29,7 +29,8 @@ type Observed struct {
 	RuntimeUnknown string
 	// Container names the container that this is, "" on a machine. The running value is its host's.
 	Container string
-	// LSMs are the kernel's security modules, asked where it has no Yama; nil where it does not tell.
+	// LSMs are the kernel's security modules, asked where it has no Yama; nil where it does not
+	// tell.
 	LSMs []string
 	// Tree is what both loaders read.
 	Tree sysctld.Tree
@@ -37,7 +38,8 @@ type Observed struct {
 	Own map[string]OwnFile
 	// Leftovers are what a run that was killed left.
 	Leftovers []Leftover
-	// Packaged names the package for each drop-in outside /usr/lib that a package owns and nobody changed.
+	// Packaged names the package for each drop-in outside /usr/lib that a package owns and nobody
+	// changed.
 	Packaged map[string]string
 	// Others are the files of others that name the key, by their path in the tree.
 	Others map[string]OtherFile
@@ -57,7 +59,8 @@ type Observed struct {
 	Tracers []string
 	// KernelDefault is the value that the kernel starts with, nil if it is not known.
 	KernelDefault *Scope
-	// Repositories tells when it was last changed which repositories there are, empty where that is not known.
+	// Repositories tells when it was last changed which repositories there are, empty where that is
+	// not known.
 	Repositories string
 	Enabler      Enabler
 }
@@ -137,13 +140,15 @@ type Enabler struct {
 	Manager string
 	// ReadOnly says why no package can be installed or removed here, empty where they can.
 	ReadOnly string
-	// Candidates are the names the package may have here, none where the distribution has no such package.
+	// Candidates are the names the package may have here, none where the distribution has no such
+	// package.
 	Candidates []string
 	// DropIns are the names of the drop-ins that such packages carry.
 	DropIns []string
 	// Installed is the name of the installed one, empty where none is.
 	Installed string
-	// Offer and Removal are the package manager's answers, nil until asked for: it takes seconds to start.
+	// Offer and Removal are the package manager's answers, nil until asked for: it takes seconds to
+	// start.
 	Offer   *Offer
 	Removal *Removal
 }
@@ -176,7 +181,8 @@ type Removal struct {
 // managed tells whether the host has, or could have, an enabler that we may install and remove.
 func (e Enabler) managed() bool { return e.Manager != None && len(e.Candidates) > 0 }
 
-// scopeOf returns the scope a setting stands for, nil where there is none or the kernel would refuse the value.
+// scopeOf returns the scope a setting stands for, nil where there is none or the kernel would
+// refuse the value.
 func scopeOf(s sysctld.Setting, ok bool) *Scope {
 	n, accepted := sysctld.Number(s.Value)
 	if scope := Scope(n); ok && accepted {
@@ -190,7 +196,8 @@ func read(file, content string) sysctld.File {
 	return sysctld.Loaders{}.Read(file, []byte(content), KeyPath)
 }
 
-// bootScope returns what the next boot sets, nil where nothing names the key or the value is refused.
+// bootScope returns what the next boot sets, nil where nothing names the key or the value is
+// refused.
 func bootScope(tree sysctld.Tree) *Scope { return scopeOf(tree.Boot()) }
 
 // withoutOurs returns the tree as it would be if this module had never run.
@@ -211,7 +218,8 @@ func maskPath(name string) string { return path.Join(sysctld.Dirs[0], name) }
 // vendorPath returns where a distribution's drop-in of that name lies.
 func vendorPath(name string) string { return path.Join(sysctld.VendorDir, name) }
 
-// masked tells whether a file in /etc or /run keeps the vendor's drop-in of that name from being read.
+// masked tells whether a file in /etc or /run keeps the vendor's drop-in of that name from being
+// read.
 func (o Observed) masked(name string) bool { return o.maskedNames()[name] }
 
 // maskedNames are those for which masked is true.
@@ -260,14 +268,16 @@ func (o Observed) hasNote(state State, n note) bool {
 func (o Observed) maskedBy(state State) bool {
 	masked := o.maskedNames()
 	for _, own := range o.Own {
-		if writtenFor(own.Content, state) && slices.ContainsFunc(claims(own.Content), func(name string) bool { return masked[name] }) {
+		if writtenFor(own.Content, state) &&
+			slices.ContainsFunc(claims(own.Content), func(name string) bool { return masked[name] }) {
 			return true
 		}
 	}
 	return false
 }
 
-// Failed notes that the package manager could not do what it was asked to, as the answer to the question whether it can.
+// Failed notes that the package manager could not do what it was asked to, as the answer to the
+// question whether it can.
 func (e *Enabler) Failed(a Action, cause error) {
 	if a.After != nil {
 		e.Offer = &Offer{Package: a.Object, Cause: cause.Error()}

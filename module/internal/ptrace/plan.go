@@ -20,7 +20,8 @@ const (
 	Litter
 	// Mask is a link to /dev/null; Before and After are its target.
 	Mask
-	// Comment is somebody else's file in which lines are commented out; Before and After are its content.
+	// Comment is somebody else's file in which lines are commented out; Before and After are its
+	// content.
 	Comment
 	// Package is an installed package; Before and After are its name.
 	Package
@@ -33,7 +34,8 @@ func (k Kind) String() string {
 	return [...]string{"file", "leftover", "mask", "comment", "package", "value"}[k]
 }
 
-// DoneNevertheless says that an action took effect although whoever carried it out failed, or was ended.
+// DoneNevertheless says that an action took effect although whoever carried it out failed, or was
+// ended.
 type DoneNevertheless struct{ Cause error }
 
 func (e *DoneNevertheless) Error() string { return e.Cause.Error() }
@@ -41,7 +43,8 @@ func (e *DoneNevertheless) Error() string { return e.Cause.Error() }
 // Unwrap returns the failure.
 func (e *DoneNevertheless) Unwrap() error { return e.Cause }
 
-// Action is one step of a plan: an object goes from Before to After. Nil means that it does not exist.
+// Action is one step of a plan: an object goes from Before to After. Nil means that it does not
+// exist.
 type Action struct {
 	Kind          Kind
 	Object        string
@@ -136,8 +139,9 @@ type aim struct {
 	warnings       []string
 }
 
-// planFor returns the actions that lead from what was observed to the aim, in an order in which a killed run leaves
-// nothing the next one cannot repair: a mask is claimed by a file of ours before it exists, and the claim outlives it.
+// planFor returns the actions that lead from what was observed to the aim, in an order in which a
+// killed run leaves nothing the next one cannot repair: a mask is claimed by a file of ours before
+// it exists, and the claim outlives it.
 func planFor(t aim, d Desired, o Observed) (Plan, error) {
 	p := Plan{
 		Decision: t.decision, StricterKept: t.stricterKept, RebootRequired: t.reboot, Warnings: t.warnings,
@@ -171,7 +175,8 @@ func text(s string) *string { return &s }
 // only afterwards. So an installation that fails again and again changes nothing.
 func (p *Plan) files(t aim, d Desired, o Observed) (afterInstall []Action) {
 	for _, leftover := range o.Leftovers {
-		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path), Because: "an earlier run that was killed left it"}
+		a := Action{Kind: Litter, Object: leftover.Path, Before: text(leftover.Path),
+			Because: "an earlier run that was killed left it"}
 		if leftover.Becomes != "" {
 			a.Object, a.After = leftover.Becomes, text(leftover.Becomes)
 		}
@@ -219,7 +224,8 @@ func (p *Plan) files(t aim, d Desired, o Observed) (afterInstall []Action) {
 		action.After = text(content)
 		switch {
 		case exists && own.Content == content && own.Sound:
-		case exists && own.Sound && t.install != "" && own.Content == render(d.State, *scope, d.Reason, claimed, t.notesBefore):
+		case exists && own.Sound && t.install != "" &&
+			own.Content == render(d.State, *scope, d.Reason, claimed, t.notesBefore):
 			afterInstall = append(afterInstall, action)
 		default:
 			p.add(action)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package ptrace is the pure core: from what is desired and what was observed to a plan. It does no I/O and imports
-// nothing of ours but the format of sysctl.d.
+// Package ptrace is the pure core: from what is desired and what was observed to a plan. It does no
+// I/O and imports nothing of ours but the format of sysctl.d.
 package ptrace
 
 import "strconv"

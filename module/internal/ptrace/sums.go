@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// What others wrote can be of any length and number. A message names the first ones and counts the rest.
+// What others wrote can be of any length and number. A message names the first ones and counts the
+// rest.
 const (
 	// filesListed bounds the files in a message.
 	filesListed = 10
@@ -60,8 +61,8 @@ func moreOf(name string) (int, bool) {
 	return n, ok && err == nil
 }
 
-// fileSums returns one sentence for each of the first files in which there are conflicts, and counts the rest. Behind it comes
-// what stays, and why.
+// fileSums returns one sentence for each of the first files in which there are conflicts, and
+// counts the rest. Behind it comes what stays, and why.
 func fileSums(conflicts []conflict, then string) (sums []string) {
 	for len(conflicts) > 0 {
 		n := ofFirstFile(conflicts)

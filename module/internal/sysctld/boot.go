@@ -36,8 +36,9 @@ func parseBoot(content []byte, key string) []line {
 	return lines
 }
 
-// bootLine returns how long the first line is, and where the next one begins. A line feed, a carriage return and a NUL end
-// a line, and so do different ones of them together, a NUL last: read_line() in src/basic/fileio.c.
+// bootLine returns how long the first line is, and where the next one begins. A line feed, a
+// carriage return and a NUL end a line, and so do different ones of them together, a NUL last:
+// read_line() in src/basic/fileio.c.
 func bootLine(text string) (length, next int) {
 	const ends = "\n\r\x00"
 	if length = strings.IndexAny(text, ends); length < 0 {
@@ -60,7 +61,8 @@ func parseBootLine(text, key string, last **spelling) (line, bool) {
 		return line{}, false
 	}
 	name, value, assigned := strings.Cut(text, "=")
-	// A leading minus on an assignment means "ignore a failure"; alone it excludes the key from patterns.
+	// A leading minus on an assignment means "ignore a failure"; alone it excludes the key from
+	// patterns.
 	name, minus := strings.CutPrefix(name, "-")
 	if !assigned && !minus {
 		return line{}, false
@@ -90,7 +92,8 @@ func bootSpelling(written, key string, exclude bool) *spelling {
 	return s
 }
 
-// simplify removes what a path does not need, and a slash in front: path_simplify() and sysctl_normalize().
+// simplify removes what a path does not need, and a slash in front: path_simplify() and
+// sysctl_normalize().
 func simplify(name string) string {
 	var b strings.Builder
 	for part := range strings.SplitSeq(name, "/") {
@@ -104,8 +107,8 @@ func simplify(name string) string {
 	return b.String()
 }
 
-// ReadCommandLine returns what the kernel's command line says about the key: process_sysctl_arg() of
-// fs/proc/proc_sysctl.c. Every dot stands for a slash there.
+// ReadCommandLine returns what the kernel's command line says about the key: process_sysctl_arg()
+// of fs/proc/proc_sysctl.c. Every dot stands for a slash there.
 func ReadCommandLine(content []byte, key string) File {
 	f := File{Path: CommandLine}
 	itself := &spelling{} // no name of a file's

@@ -44,7 +44,8 @@ func inFiles(name string) func(int) sysctld.Tree {
 	return func(n int) sysctld.Tree {
 		files := make([]sysctld.File, 0, n)
 		for i := range n {
-			files = append(files, sysctld.Loaders{}.Read(strings.ReplaceAll(name, "%d", fmt.Sprint(i)), []byte(usual), key))
+			files = append(files,
+				sysctld.Loaders{}.Read(strings.ReplaceAll(name, "%d", fmt.Sprint(i)), []byte(usual), key))
 		}
 		return sysctld.Tree{}.With(files...)
 	}
@@ -56,33 +57,37 @@ func TestLinear(t *testing.T) {
 		size int
 		tree func(int) sysctld.Tree
 	}{
-		"the same lines":                   {20_000, inOneFile(usual)},
-		"other values each time":           {20_000, inOneFile(usual + "kernel.yama.ptrace_scope = 2\n")},
-		"3 and others":                     {20_000, inOneFile("kernel.yama.ptrace_scope = 3\n" + usual)},
-		"refused values":                   {20_000, inOneFile("kernel.yama.ptrace_scope = %d0\n")},
-		"patterns that differ":             {20_000, inOneFile("kernel.yama.{*,%d} = 1\n")},
-		"patterns under a name":            {20_000, inOneFile("kernel.yama.{*,%d} = 1\n" + usual)},
-		"patterns for other spellings":     {8000, inOneFile("kernel//yama/p* = 1\nkernel//yama/ptrace_scope=2\n")},
-		"exclusions":                       {16_000, inOneFile("-kernel.yama.x%d*\nkernel.yama.* = 1\n")},
-		"names that are excluded":          {16_000, inOneFile("-kernel.yama.ptrace_scope\n" + usual)},
-		"carriage returns":                 {20_000, inOneFile("kernel.yama.ptrace_scope = 1\r")},
-		"files":                            {8000, inFiles("/etc/sysctl.d/%d.conf")},
-		"files that are hidden":            {4000, inFiles("/usr/lib/sysctl.d/%d.conf")},
-		"stars":                            {800_000, inOneFile("*")},
-		"stars in a name":                  {400_000, inOneFile("kernel.yama.*")},
-		"marks":                            {800_000, inOneFile("?")},
-		"brackets that are not closed":     {400_000, inOneFile("[")},
-		"brackets behind a star":           {32_000, func(n int) sysctld.Tree { return inOneFile("kernel/yama/*" + strings.Repeat("[a", n) + "\n")(1) }},
-		"slashes":                          {800_000, inOneFile("/")},
-		"empty braces in one line":         {32_000, func(n int) sysctld.Tree { return inOneFile("kernel.yama." + strings.Repeat("{,}", n) + "* = 1\n")(1) }},
-		"braces with a choice in one line": {32_000, func(n int) sysctld.Tree { return inOneFile("kernel.yama." + strings.Repeat("{a,*}", n) + "= 1\n")(1) }},
+		"the same lines":               {20_000, inOneFile(usual)},
+		"other values each time":       {20_000, inOneFile(usual + "kernel.yama.ptrace_scope = 2\n")},
+		"3 and others":                 {20_000, inOneFile("kernel.yama.ptrace_scope = 3\n" + usual)},
+		"refused values":               {20_000, inOneFile("kernel.yama.ptrace_scope = %d0\n")},
+		"patterns that differ":         {20_000, inOneFile("kernel.yama.{*,%d} = 1\n")},
+		"patterns under a name":        {20_000, inOneFile("kernel.yama.{*,%d} = 1\n" + usual)},
+		"patterns for other spellings": {8000, inOneFile("kernel//yama/p* = 1\nkernel//yama/ptrace_scope=2\n")},
+		"exclusions":                   {16_000, inOneFile("-kernel.yama.x%d*\nkernel.yama.* = 1\n")},
+		"names that are excluded":      {16_000, inOneFile("-kernel.yama.ptrace_scope\n" + usual)},
+		"carriage returns":             {20_000, inOneFile("kernel.yama.ptrace_scope = 1\r")},
+		"files":                        {8000, inFiles("/etc/sysctl.d/%d.conf")},
+		"files that are hidden":        {4000, inFiles("/usr/lib/sysctl.d/%d.conf")},
+		"stars":                        {800_000, inOneFile("*")},
+		"stars in a name":              {400_000, inOneFile("kernel.yama.*")},
+		"marks":                        {800_000, inOneFile("?")},
+		"brackets that are not closed": {400_000, inOneFile("[")},
+		"brackets behind a star": {32_000,
+			func(n int) sysctld.Tree { return inOneFile("kernel/yama/*" + strings.Repeat("[a", n) + "\n")(1) }},
+		"slashes": {800_000, inOneFile("/")},
+		"empty braces in one line": {32_000,
+			func(n int) sysctld.Tree { return inOneFile("kernel.yama." + strings.Repeat("{,}", n) + "* = 1\n")(1) }},
+		"braces with a choice in one line": {32_000,
+			func(n int) sysctld.Tree { return inOneFile("kernel.yama." + strings.Repeat("{a,*}", n) + "= 1\n")(1) }},
 		"braces in a bracket": {32_000, func(n int) sysctld.Tree {
 			return inOneFile("kernel.yama.[" + strings.Repeat("{a,b}", n) + "]* = 1\n")(1)
 		}},
 		"braces in one another": {32_000, func(n int) sysctld.Tree {
 			return inOneFile("kernel.yama." + strings.Repeat("{a,{b,", n) + "*" + strings.Repeat("}}", n) + "= 1\n")(1)
 		}},
-		"braces that are not closed": {32_000, func(n int) sysctld.Tree { return inOneFile("kernel.yama.*" + strings.Repeat("{a,", n) + "= 1\n")(1) }},
+		"braces that are not closed": {32_000,
+			func(n int) sysctld.Tree { return inOneFile("kernel.yama.*" + strings.Repeat("{a,", n) + "= 1\n")(1) }},
 		"classes that differ by braces": {8000, func(n int) sysctld.Tree {
 			return inOneFile("kernel.yama.[[:" + strings.Repeat("{a,l,p,h}", n) + ":]]* = 1\n")(1)
 		}},
@@ -93,7 +98,8 @@ func TestLinear(t *testing.T) {
 			return inOneFile("kernel.yama.ptrace_scope = " + strings.Repeat("\xa0", n) + "\n")(1)
 		}},
 		"settings on the kernel's command line": {32_000, func(n int) sysctld.Tree {
-			return sysctld.Tree{sysctld.ReadCommandLine([]byte(strings.Repeat("sysctl.kernel.yama.ptrace_scope=1 ", n)), key)}
+			return sysctld.Tree{sysctld.ReadCommandLine([]byte(strings.Repeat("sysctl.kernel.yama.ptrace_scope=1 ", n)),
+				key)}
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,11 +108,13 @@ func TestLinear(t *testing.T) {
 	}
 }
 
-// TestBraces: a text reaches the key where any of the patterns does that it stands for, as glob(3) writes them out.
+// TestBraces: a text reaches the key where any of the patterns does that it stands for, as glob(3)
+// writes them out.
 func TestBraces(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 0))
 	pieces := []string{
-		"{", "{", "}", "}", ",", ",", "[", "[", "]", "]", "!", "^", "-", "\\", "*", "?", ".", ":", "[.", ".]", "[:", ":]", "lower", "punct", "x", "/", "ü", "a",
+		"{", "{", "}", "}", ",", ",", "[", "[", "]", "]", "!", "^", "-", "\\", "*", "?", ".", ":", "[.", ".]", "[:",
+		":]", "lower", "punct", "x", "/", "ü", "a",
 		"[:lower:]", "[.p.]", "[!", "[a-z]",
 	}
 	odd := []string{
@@ -194,16 +202,20 @@ func TestCheck(t *testing.T) {
 		tree sysctld.Tree
 		want string
 	}{
-		"nothing":      {nil, ""},
-		"many files":   {inFiles("/etc/sysctl.d/%d.conf")(5000), ""},
-		"many lines":   {inOneFile(usual)(100_000), ""},
-		"some names":   {append(inFiles("/etc/sysctl.d/%d.conf")(500), inFiles("/etc/sysctl.d/[x]{a,b}%d.conf")(10)...), ""},
-		"many braces":  {inFiles("/etc/sysctl.d/" + strings.Repeat("{a,b}", 40) + "%d.conf")(1), `read "/etc/sysctl.d/{a,b}{a,b}`},
-		"many names":   {inFiles("/etc/sysctl.d/*%d.conf")(500), `read "/etc/sysctl.d/*`},
-		"exclusions":   {inOneFile("-kernel.yama.x*\nkernel.yama.* = 1\n")(50_000), ""},
-		"spellings":    {inOneFile("kernel//yama/p* = 1\n")(50_000), ""},
-		"some of both": {sysctld.Tree{sysctld.Loaders{}.Read(a, []byte(spellings(50, "-kernel.x*\nkernel/%dyama/p* = 1\n")), key)}, ""},
-		"many of both": {sysctld.Tree{sysctld.Loaders{}.Read(a, []byte(spellings(2000, "-kernel.x*\nkernel/%dyama/p* = 1\n")), key)}, "read " + a + ":4000: "},
+		"nothing":    {nil, ""},
+		"many files": {inFiles("/etc/sysctl.d/%d.conf")(5000), ""},
+		"many lines": {inOneFile(usual)(100_000), ""},
+		"some names": {append(inFiles("/etc/sysctl.d/%d.conf")(500), inFiles("/etc/sysctl.d/[x]{a,b}%d.conf")(10)...),
+			""},
+		"many braces": {inFiles("/etc/sysctl.d/" + strings.Repeat("{a,b}", 40) + "%d.conf")(1),
+			`read "/etc/sysctl.d/{a,b}{a,b}`},
+		"many names": {inFiles("/etc/sysctl.d/*%d.conf")(500), `read "/etc/sysctl.d/*`},
+		"exclusions": {inOneFile("-kernel.yama.x*\nkernel.yama.* = 1\n")(50_000), ""},
+		"spellings":  {inOneFile("kernel//yama/p* = 1\n")(50_000), ""},
+		"some of both": {sysctld.Tree{sysctld.Loaders{}.Read(a,
+			[]byte(spellings(50, "-kernel.x*\nkernel/%dyama/p* = 1\n")), key)}, ""},
+		"many of both": {sysctld.Tree{sysctld.Loaders{}.Read(a,
+			[]byte(spellings(2000, "-kernel.x*\nkernel/%dyama/p* = 1\n")), key)}, "read " + a + ":4000: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := c.tree.Check()

@@ -7,11 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// A text with n pairs of braces can stand for 2ⁿ patterns: GLOB_BRACE of glob(3). So they are not written out one by one. The
-// text is read once, and what is noted is how much of the key the patterns that end there may have matched.
+// A text with n pairs of braces can stand for 2ⁿ patterns: GLOB_BRACE of glob(3). So they are not
+// written out one by one. The text is read once, and what is noted is how much of the key the
+// patterns that end there may have matched.
 
-// bracesReach tells whether any of the patterns that a text with braces stands for matches the key. Where its first brace is
-// never closed, none of them is special: then it stands for nothing but itself, which matchPath matches.
+// bracesReach tells whether any of the patterns that a text with braces stands for matches the key.
+// Where its first brace is never closed, none of them is special: then it stands for nothing but
+// itself, which matchPath matches.
 func bracesReach(text, key string) bool {
 	end := closed(text)
 	if !strings.Contains(text[:end], "{") {
@@ -50,10 +52,12 @@ func bracesReach(text, key string) bool {
 	return now.out&m.end != 0
 }
 
-// group is a pair of braces that is being read: what was matched before it, and after those of its choices that were read.
+// group is a pair of braces that is being read: what was matched before it, and after those of its
+// choices that were read.
 type group struct{ before, after progress }
 
-// closed returns where the braces of a text end that are special: at the first one that is never closed.
+// closed returns where the braces of a text end that are special: at the first one that is never
+// closed.
 func closed(text string) int {
 	depth, open := 0, 0
 	for at := 0; at < len(text); at++ {
@@ -172,8 +176,9 @@ func (m *matcher) anything(from places) places {
 	}
 }
 
-// inBracket is a bracket expression that is being read, with the places whose character it may match. It says the same as
-// bracket.member and bracket.skip, which can look ahead: here, what a bracket or a colon begins is tried in each way that it can go on.
+// inBracket is a bracket expression that is being read, with the places whose character it may
+// match. It says the same as bracket.member and bracket.skip, which can look ahead: here, what a
+// bracket or a colon begins is tried in each way that it can go on.
 type inBracket struct {
 	at      places
 	step    step
@@ -267,7 +272,8 @@ func (m *matcher) readInside(next *progress, b inBracket, r rune) {
 		m.rest(next, b.chosen(true), r)
 	case b.step == stepDash:
 		m.member(next, b.member(), r)
-	case b.step == stepHigh && r == ']': // the minus is a character, before which a symbol does not count: a slip of glibc's
+	// the minus is a character, before which a symbol does not count: a slip of glibc's
+	case b.step == stepHigh && r == ']':
 		m.close(next, b, b.same && !b.symbol)
 	case b.step == stepHigh && r == '\\':
 		b.high = true
@@ -377,7 +383,8 @@ func (m *matcher) member(next *progress, b inBracket, r rune) {
 	}
 }
 
-// begins adds what a bracket becomes behind a character that is a member, unless a range begins with it.
+// begins adds what a bracket becomes behind a character that is a member, unless a range begins
+// with it.
 func (m *matcher) begins(next *progress, b inBracket, r rune, then step) {
 	b.first, b.step = false, then
 	less, same, greater := b, b, b

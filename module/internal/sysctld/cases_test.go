@@ -67,9 +67,12 @@ var cases = []struct {
 	{"superfluous slashes and dots", one("kernel//yama/./ptrace_scope=2"), a + ":1=2", a + ":1=2"},
 	{"a way back is procps' alone", one("kernel/yama/../yama/ptrace_scope=2"), none, a + ":1=2"},
 	{"a slash at the end is systemd's alone", one("kernel/yama/ptrace_scope/=2"), a + ":1=2", none},
-	{"a path that is too long for the kernel is systemd's alone", one("kernel" + strings.Repeat("/", 4063) + "yama/ptrace_scope=2"), a + ":1=2", none},
-	{"a path just short enough", one("kernel" + strings.Repeat("/", 4062) + "yama/ptrace_scope=2"), a + ":1=2", a + ":1=2"},
-	{"a pattern for a path that is too long", one("kernel" + strings.Repeat("/", 4063) + "yama/p*e=2"), a + ":1=2", none},
+	{"a path that is too long for the kernel is systemd's alone",
+		one("kernel" + strings.Repeat("/", 4063) + "yama/ptrace_scope=2"), a + ":1=2", none},
+	{"a path just short enough", one("kernel" + strings.Repeat("/", 4062) + "yama/ptrace_scope=2"), a + ":1=2",
+		a + ":1=2"},
+	{"a pattern for a path that is too long", one("kernel" + strings.Repeat("/", 4063) + "yama/p*e=2"), a + ":1=2",
+		none},
 	{"whole path below /proc", one("/proc/sys/kernel/yama/ptrace_scope=2"), none, none},
 	{"failure ignored", one("-" + set("0")), a + ":1=0", a + ":1=0"},
 	{"failure ignored, a blank after the minus is systemd's alone", one("- " + set("0")), a + ":1=0", none},
@@ -80,7 +83,8 @@ var cases = []struct {
 	{"byte order mark", one("\xef\xbb\xbf" + set("1")), none, none},
 
 	// Lines.
-	{"comments and other keys", one("# " + set("3") + ";" + set("3") + "kernel.sysrq=1\n\n " + set("1")), a + ":5=1", a + ":5=1"},
+	{"comments and other keys", one("# " + set("3") + ";" + set("3") + "kernel.sysrq=1\n\n " + set("1")), a + ":5=1",
+		a + ":5=1"},
 	{"twice", one(set("0") + set("1")), a + ":2=1", a + ":2=1"},
 	{"carriage return and line feed", one("kernel.yama.ptrace_scope = 1\r\n"), a + ":1=1", a + ":1=1"},
 	{"a carriage return ends systemd's line", one("kernel.sysrq=1\r" + set("1")), a + ":1=1", none},
@@ -114,15 +118,20 @@ var cases = []struct {
 	{"braces without a mark are no pattern", one("kernel.{yama,x}.ptrace_scope = 1"), none, none},
 	{"a name beats a pattern, wherever it stands", files(a, set("1"), b, "kernel.yama.*=0"), a + ":1=1", a + ":1=1"},
 	{"an excluded key is set by no pattern", one("kernel.yama.*=0\n-kernel.yama.ptrace_scope\n"), none, none},
-	{"an exclusion after an assignment undoes it for systemd alone", one(set("1") + "-kernel.yama.ptrace_scope\n"), none, a + ":1=1"},
+	{"an exclusion after an assignment undoes it for systemd alone", one(set("1") + "-kernel.yama.ptrace_scope\n"),
+		none, a + ":1=1"},
 	{"an assignment after an exclusion counts", one("-kernel.yama.ptrace_scope\n" + set("1")), a + ":2=1", a + ":2=1"},
 	{"the last pattern wins", one("kernel.yama.*=1\nkernel.*.ptrace_scope=2\n"), a + ":2=2", a + ":2=2"},
-	{"a pattern that is said again has its last turn", one("kernel.yama.*=1\nkernel.*.ptrace_scope=2\nkernel.yama.*=0\n"), a + ":3=0", a + ":3=0"},
-	{"the same again keeps its turn for systemd", one("kernel.yama.*=1\nkernel.*.ptrace_scope=2\nkernel.yama.*=1\n"), a + ":2=2", a + ":3=1"},
-	{"another spelling of the name excludes nothing for procps", one("kernel.yama.*=1\n-kernel//yama/ptrace_scope\n"), none, a + ":1=1"},
+	{"a pattern that is said again has its last turn",
+		one("kernel.yama.*=1\nkernel.*.ptrace_scope=2\nkernel.yama.*=0\n"), a + ":3=0", a + ":3=0"},
+	{"the same again keeps its turn for systemd", one("kernel.yama.*=1\nkernel.*.ptrace_scope=2\nkernel.yama.*=1\n"),
+		a + ":2=2", a + ":3=1"},
+	{"another spelling of the name excludes nothing for procps", one("kernel.yama.*=1\n-kernel//yama/ptrace_scope\n"),
+		none, a + ":1=1"},
 
 	{"a pattern excludes for a new procps", one("kernel.yama.*=1\n-*scope\n"), a + ":1=1", none},
-	{"an exclusion with a backslash is a pattern, to a new procps", one("kernel.yama.*=1\n-kernel/yama/ptr\\ace_scope\n"), a + ":1=1", none},
+	{"an exclusion with a backslash is a pattern, to a new procps",
+		one("kernel.yama.*=1\n-kernel/yama/ptr\\ace_scope\n"), a + ":1=1", none},
 	{"a pattern excludes no name", one(set("1") + "-*\n"), a + ":1=1", a + ":1=1"},
 
 	// Files.
@@ -137,16 +146,20 @@ var cases = []struct {
 		files("/usr/lib/sysctl.d/10-a.conf", set("0"), "/run/sysctl.d/10-a.conf", set("1")),
 		"/run/sysctl.d/10-a.conf:1=1", "/run/sysctl.d/10-a.conf:1=1",
 	},
-	{"a mask hides the vendor's", files("/usr/lib/sysctl.d/10-a.conf", set("0"), "/etc/sysctl.d/10-a.conf", ""), none, none},
+	{"a mask hides the vendor's", files("/usr/lib/sysctl.d/10-a.conf", set("0"), "/etc/sysctl.d/10-a.conf", ""), none,
+		none},
 	{
 		"letters come after numbers, upper case before lower",
-		files("/etc/sysctl.d/99-sysctl.conf", set("0"), "/etc/sysctl.d/ZZ.conf", set("2"), "/etc/sysctl.d/zz.conf", set("1")),
+		files("/etc/sysctl.d/99-sysctl.conf", set("0"), "/etc/sysctl.d/ZZ.conf", set("2"), "/etc/sysctl.d/zz.conf",
+			set("1")),
 		"/etc/sysctl.d/zz.conf:1=1", "/etc/sysctl.d/zz.conf:1=1",
 	},
 	{"sysctl.conf is procps' alone, and last", files(a, set("1"), conf, set("0")), a + ":1=1", conf + ":1=0"},
-	{"the credential is systemd's alone, and last", files(a, set("1"), credential, set("0")), credential + ":1=0", a + ":1=1"},
+	{"the credential is systemd's alone, and last", files(a, set("1"), credential, set("0")), credential + ":1=0",
+		a + ":1=1"},
 	{"hidden files are procps' alone", files("/etc/sysctl.d/.x.conf", set("0")), none, "/etc/sysctl.d/.x.conf:1=0"},
-	{"other names are not read", files("/etc/sysctl.d/a.conf.bak", set("0"), "/etc/other/a.conf", set("0")), none, none},
+	{"other names are not read", files("/etc/sysctl.d/a.conf.bak", set("0"), "/etc/other/a.conf", set("0")), none,
+		none},
 	{
 		"procps takes a file's name for a pattern",
 		files("/etc/sysctl.d/[x].conf", set("2"), "/etc/sysctl.d/x.conf", set("1")),
@@ -158,44 +171,67 @@ var cases = []struct {
 	},
 	{
 		"a mark in a file's name stands for a character, not for a byte",
-		files("/etc/sysctl.d/?.conf", set("2"), "/etc/sysctl.d/ü.conf", set("1")), "/etc/sysctl.d/ü.conf:1=1", "/etc/sysctl.d/ü.conf:1=1",
+		files("/etc/sysctl.d/?.conf", set("2"), "/etc/sysctl.d/ü.conf", set("1")), "/etc/sysctl.d/ü.conf:1=1",
+		"/etc/sysctl.d/ü.conf:1=1",
 	},
 	{
 		"a file whose name becomes another one hides itself from procps",
-		files("/etc/sysctl.d/{p,q}.conf", set("2"), "/etc/sysctl.d/p.conf", set("1")), "/etc/sysctl.d/{p,q}.conf:1=2", "/etc/sysctl.d/p.conf:1=1",
+		files("/etc/sysctl.d/{p,q}.conf", set("2"), "/etc/sysctl.d/p.conf", set("1")), "/etc/sysctl.d/{p,q}.conf:1=2",
+		"/etc/sysctl.d/p.conf:1=1",
 	},
 	// Links, and the folders themselves.
-	{"99-sysctl.conf brings sysctl.conf to systemd", []entry{file(conf, set("1")), link("/etc/sysctl.d/99-sysctl.conf", "../sysctl.conf")}, "/etc/sysctl.d/99-sysctl.conf:1=1", conf + ":1=1"},
-	{"an absolute link stays inside the root", []entry{file(conf, set("1")), link("/etc/sysctl.d/99-sysctl.conf", conf)}, "/etc/sysctl.d/99-sysctl.conf:1=1", conf + ":1=1"},
-	{"a link to a mask is a mask", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "m"), link("/etc/sysctl.d/m", "/dev/null")}, none, none},
-	{"a link to an empty file is a mask", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "m"), file("/etc/sysctl.d/m", "")}, none, none},
-	{"a link that leads nowhere is a mask", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "nowhere")}, none, none},
-	{"a link through a file hides from procps, and from an old systemd", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "b.conf/x"), file(b, "")}, "/usr/lib/sysctl.d/a.conf:1=0", none},
+	{"99-sysctl.conf brings sysctl.conf to systemd",
+		[]entry{file(conf, set("1")), link("/etc/sysctl.d/99-sysctl.conf", "../sysctl.conf")},
+		"/etc/sysctl.d/99-sysctl.conf:1=1", conf + ":1=1"},
+	{"an absolute link stays inside the root",
+		[]entry{file(conf, set("1")), link("/etc/sysctl.d/99-sysctl.conf", conf)}, "/etc/sysctl.d/99-sysctl.conf:1=1",
+		conf + ":1=1"},
+	{"a link to a mask is a mask",
+		[]entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "m"), link("/etc/sysctl.d/m", "/dev/null")}, none,
+		none},
+	{"a link to an empty file is a mask",
+		[]entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "m"), file("/etc/sysctl.d/m", "")}, none, none},
+	{"a link that leads nowhere is a mask", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "nowhere")},
+		none, none},
+	{"a link through a file hides from procps, and from an old systemd",
+		[]entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, "b.conf/x"), file(b, "")},
+		"/usr/lib/sysctl.d/a.conf:1=0", none},
 	{"a folder is a mask", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), folder(a)}, none, none},
 	{"a file of comments is a mask", files("/usr/lib/sysctl.d/a.conf", set("0"), a, "# nothing\n"), none, none},
-	{"a loop hides from procps, and from an old systemd", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, a)}, "/usr/lib/sysctl.d/a.conf:1=0", none},
-	{"a folder that is a link", []entry{file("/etc/real/a.conf", set("1")), link("/run/sysctl.d", "/etc/real")}, "/run/sysctl.d/a.conf:1=1", "/run/sysctl.d/a.conf:1=1"},
-	{"a mask in a folder that is a link", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link("/etc/real/a.conf", "/dev/null"), link("/run/sysctl.d", "/etc/real")}, none, none},
-	{"a folder that leads to itself", []entry{file(a, set("1")), link("/run/sysctl.d", "/run/sysctl.d")}, a + ":1=1", a + ":1=1"},
+	{"a loop hides from procps, and from an old systemd",
+		[]entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, a)}, "/usr/lib/sysctl.d/a.conf:1=0", none},
+	{"a folder that is a link", []entry{file("/etc/real/a.conf", set("1")), link("/run/sysctl.d", "/etc/real")},
+		"/run/sysctl.d/a.conf:1=1", "/run/sysctl.d/a.conf:1=1"},
+	{"a mask in a folder that is a link",
+		[]entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link("/etc/real/a.conf", "/dev/null"),
+			link("/run/sysctl.d", "/etc/real")}, none, none},
+	{"a folder that leads to itself", []entry{file(a, set("1")), link("/run/sysctl.d", "/run/sysctl.d")}, a + ":1=1",
+		a + ":1=1"},
 	{"a folder that is a file", []entry{file(a, set("1")), file("/run/sysctl.d", set("0"))}, a + ":1=1", a + ":1=1"},
-	{"/lib/sysctl.d is procps', and an old systemd's", files("/lib/sysctl.d/a.conf", set("1")), none, "/lib/sysctl.d/a.conf:1=1"},
-	{"/lib/sysctl.d is the lowest", files("/lib/sysctl.d/a.conf", set("1"), "/usr/lib/sysctl.d/a.conf", set("2")), "/usr/lib/sysctl.d/a.conf:1=2", "/usr/lib/sysctl.d/a.conf:1=2"},
+	{"/lib/sysctl.d is procps', and an old systemd's", files("/lib/sysctl.d/a.conf", set("1")), none,
+		"/lib/sysctl.d/a.conf:1=1"},
+	{"/lib/sysctl.d is the lowest", files("/lib/sysctl.d/a.conf", set("1"), "/usr/lib/sysctl.d/a.conf", set("2")),
+		"/usr/lib/sysctl.d/a.conf:1=2", "/usr/lib/sysctl.d/a.conf:1=2"},
 	{"sysctl.conf that is no file", []entry{file(a, set("1")), folder(conf)}, a + ":1=1", a + ":1=1"},
 
 	// What fnmatch(3) and glob(3) make of odd patterns.
 	{"a collating symbol", one("kernel/yama/[[.p.]]trace_scope=1"), a + ":1=1", a + ":1=1"},
 	{"a collating symbol that is not closed", one("kernel/yama/p[[.-.t]race_scope=1"), none, none},
-	{"a dot in a bracket is a separator, unless the first one is a slash", one("kernel.yama.[[.p.]]trace_scope=1"), none, none},
-	{"an equivalence class", files("/etc/sysctl.d/[[=p=]].conf", set("2"), "/etc/sysctl.d/p.conf", set("1")), "/etc/sysctl.d/p.conf:1=1", "/etc/sysctl.d/p.conf:1=1"},
+	{"a dot in a bracket is a separator, unless the first one is a slash", one("kernel.yama.[[.p.]]trace_scope=1"),
+		none, none},
+	{"an equivalence class", files("/etc/sysctl.d/[[=p=]].conf", set("2"), "/etc/sysctl.d/p.conf", set("1")),
+		"/etc/sysctl.d/p.conf:1=1", "/etc/sysctl.d/p.conf:1=1"},
 	{"a class that does not exist", one("kernel.yama.[[:x:]p]trace_scope=1"), none, none},
 	{"a brace that is not closed, in a bracket", one("kernel.yama.p[t{\\}]race_scope=1"), a + ":1=1", a + ":1=1"},
 	{"a backslash before a slash says nothing", one("k[e]rnel/yama\\/ptrace_scope=1"), a + ":1=1", a + ":1=1"},
-	{"braces that lead to nothing stand for themselves", one("kernel/y[{}!a]ma/ptrace_scope=1"), a + ":1=1", a + ":1=1"},
+	{"braces that lead to nothing stand for themselves", one("kernel/y[{}!a]ma/ptrace_scope=1"), a + ":1=1",
+		a + ":1=1"},
 	{"a brace that is not closed", one("{[k],\\}ernel/yama/ptrace_scope=1"), none, none},
 }
 
-// plant writes a tree below a root, in which /lib is a link unless the tree has something there. What is in the way of an
-// earlier entry is left out, and so is what an absolute link leads to: that would lie outside of the root.
+// plant writes a tree below a root, in which /lib is a link unless the tree has something there.
+// What is in the way of an earlier entry is left out, and so is what an absolute link leads to:
+// that would lie outside of the root.
 func plant(root string, tree []entry) error {
 	below, err := os.OpenRoot(root)
 	if err != nil {
@@ -228,7 +264,9 @@ func plant(root string, tree []entry) error {
 // TestPlant: a tree stays where it is planted.
 func TestPlant(t *testing.T) {
 	outside, root := t.TempDir(), t.TempDir()
-	if err := plant(root, []entry{link("/run/sysctl.d", outside), file("/run/sysctl.d/a.conf", set("1")), link("/x", "../.."), file("/x/a.conf", set("1")), file(a, "")}); err != nil {
+	if err := plant(root,
+		[]entry{link("/run/sysctl.d", outside), file("/run/sysctl.d/a.conf", set("1")), link("/x", "../.."),
+			file("/x/a.conf", set("1")), file(a, "")}); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {

@@ -28,11 +28,13 @@ import (
 	"hardening.yama/schema"
 )
 
-// TestAgainstTheRealLoaders lets the real programs judge random trees. scripts/loaders makes the roots they come from, and
-// sets LOADERS_ROOTS (separated by colons), LOADERS_TREES and LOADERS_SEED.
+// TestAgainstTheRealLoaders lets the real programs judge random trees. scripts/loaders makes the
+// roots they come from, and sets LOADERS_ROOTS (separated by colons), LOADERS_TREES and
+// LOADERS_SEED.
 //
-// The programs run in a mount namespace with a plain file in the place of the kernel's. That file takes any text, so what is
-// compared is every text that each program writes, in order; what the kernel accepts is TestIntegerOfTheKernel's matter.
+// The programs run in a mount namespace with a plain file in the place of the kernel's. That file
+// takes any text, so what is compared is every text that each program writes, in order; what the
+// kernel accepts is TestIntegerOfTheKernel's matter.
 func TestAgainstTheRealLoaders(t *testing.T) {
 	roots := os.Getenv("LOADERS_ROOTS")
 	if roots == "" {
@@ -66,7 +68,8 @@ func TestAgainstTheRealLoaders(t *testing.T) {
 	}
 }
 
-// inNamespace does something on a thread with namespaces of its own, which end with it: it is never unlocked.
+// inNamespace does something on a thread with namespaces of its own, which end with it: it is never
+// unlocked.
 func inNamespace(flags int, do func()) error {
 	done := make(chan error)
 	go func() {
@@ -118,7 +121,8 @@ func judge(t *testing.T, suites []suite, count int, seed uint64) {
 		seed, count, len(suites), wrong, took.Round(time.Second), float64(count)/took.Seconds())
 }
 
-// A suite is the two loaders of one Debian release, on a host whose /lib is a link and on one where it is a folder.
+// A suite is the two loaders of one Debian release, on a host whose /lib is a link and on one where
+// it is a folder.
 type suite struct {
 	name          string
 	merged, split *stage
@@ -147,7 +151,8 @@ const (
 	nothingWritten = "nothing written"
 )
 
-// A stage is a root in which trees are played: the programs of a release, and folders that are cleared for each tree.
+// A stage is a root in which trees are played: the programs of a release, and folders that are
+// cleared for each tree.
 type stage struct {
 	root  string
 	split bool
@@ -159,7 +164,8 @@ func newStage(release, root string, split bool) (*stage, error) {
 	s := &stage{root: root, split: split}
 	type mount struct{ from, at, kind string }
 	mounts := []mount{
-		{"tmpfs", "", "tmpfs"}, {release + "/usr", "/usr", ""}, {"tmpfs", "/usr/local", "tmpfs"}, {"tmpfs", sysctld.VendorDir, "tmpfs"},
+		{"tmpfs", "", "tmpfs"}, {release + "/usr", "/usr", ""}, {"tmpfs", "/usr/local", "tmpfs"},
+		{"tmpfs", sysctld.VendorDir, "tmpfs"},
 		{"proc", "/proc", "proc"}, {"tmpfs", "/proc/sys/kernel", "tmpfs"},
 	}
 	if split {
@@ -298,8 +304,8 @@ func (s *stage) versions() string {
 	return systemd + ", " + strings.TrimSpace(procps)
 }
 
-// A watch notes every text that a file holds in turn: whoever opens it is kept waiting, by fanotify(7), until its content
-// has been noted.
+// A watch notes every text that a file holds in turn: whoever opens it is kept waiting, by
+// fanotify(7), until its content has been noted.
 type watch struct {
 	file  *os.File
 	mutex sync.Mutex
@@ -317,7 +323,8 @@ func newWatch(name string) (*watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	fan, _, errno := syscall.Syscall(syscall.SYS_FANOTIFY_INIT, classContent|closeOnExec, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	fan, _, errno := syscall.Syscall(syscall.SYS_FANOTIFY_INIT, classContent|closeOnExec,
+		syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if errno != 0 {
 		return nil, fmt.Errorf("fanotify, without which no write but the last is seen: %w", errno)
 	}
@@ -326,12 +333,14 @@ func newWatch(name string) (*watch, error) {
 		return nil, err
 	}
 	dir := here
-	if _, _, errno := syscall.Syscall6(syscall.SYS_FANOTIFY_MARK, fan, markAdd, openPerm, uintptr(dir), uintptr(unsafe.Pointer(text)), 0); errno != 0 {
+	if _, _, errno := syscall.Syscall6(syscall.SYS_FANOTIFY_MARK, fan, markAdd, openPerm, uintptr(dir),
+		uintptr(unsafe.Pointer(text)), 0); errno != 0 {
 		return nil, fmt.Errorf("fanotify, without which no write but the last is seen: %w", errno)
 	}
 	w := &watch{file: file}
 	go func() {
-		// struct fanotify_event_metadata: length 4, version 1, reserved 1, header 2, mask 8, file 4, process 4.
+		// struct fanotify_event_metadata: length 4, version 1, reserved 1, header 2, mask 8, file
+		// 4, process 4.
 		events := make([]byte, 4096)
 		for {
 			n, err := syscall.Read(int(fan), events)
@@ -353,7 +362,8 @@ func newWatch(name string) (*watch, error) {
 	return w, nil
 }
 
-// note adds what the file holds: the first line, since a short text does not always cut off the longer one before.
+// note adds what the file holds: the first line, since a short text does not always cut off the
+// longer one before.
 func (w *watch) note() {
 	content, _ := io.ReadAll(io.NewSectionReader(w.file, 0, 1<<30))
 	text, _, _ := strings.Cut(string(content), "\n")
@@ -388,35 +398,55 @@ func (w *watch) end() []string {
 // The pieces that trees are made of.
 var (
 	names = []string{
-		"10-a.conf", "10-a.conf", "50-default.conf", "99-sysctl.conf", "ZZ.conf", "zz.conf", "z.conf", "a b.conf", "ü.conf", ".conf", ".x.conf",
-		"x.conf", "[x].conf", "?.conf", "{x,z}.conf", "*.conf", "x.CONF", "x.conf~", "x.conf.bak", "x", "\xff.conf", "{x}.conf", "[!x].conf", "a\\b.conf",
-		"~.conf", "-.conf", "[[.x.]].conf", "[a-z].conf", "\\x.conf", "{x,.x}.conf", "{,z}x.conf", "[x", "[x.conf", "a\nb.conf", "{x.conf", ".*.conf", "\\.x.conf", "[.]x.conf", "{[x],}.conf", "[{x}].conf", "[x\\].conf",
+		"10-a.conf", "10-a.conf", "50-default.conf", "99-sysctl.conf", "ZZ.conf", "zz.conf", "z.conf", "a b.conf",
+		"ü.conf", ".conf", ".x.conf",
+		"x.conf", "[x].conf", "?.conf", "{x,z}.conf", "*.conf", "x.CONF", "x.conf~", "x.conf.bak", "x", "\xff.conf",
+		"{x}.conf", "[!x].conf", "a\\b.conf",
+		"~.conf", "-.conf", "[[.x.]].conf", "[a-z].conf", "\\x.conf", "{x,.x}.conf", "{,z}x.conf", "[x", "[x.conf",
+		"a\nb.conf", "{x.conf", ".*.conf", "\\.x.conf", "[.]x.conf", "{[x],}.conf", "[{x}].conf", "[x\\].conf",
 	}
 	keys = []string{
-		"kernel.yama.ptrace_scope", "kernel.yama.ptrace_scope", "kernel.yama.ptrace_scope", "kernel/yama/ptrace_scope", "/kernel/yama/ptrace_scope",
-		"kernel.yama/ptrace_scope", "kernel/yama.ptrace_scope", "kernel//yama/ptrace_scope", "kernel/./yama/ptrace_scope", "kernel/yama/../yama/ptrace_scope",
-		"kernel/yama/ptrace_scope/", "kernel..yama.ptrace_scope", ".kernel.yama.ptrace_scope", "./kernel/yama/ptrace_scope", "kernel/yama/ptrace_scope/.",
-		"kernel.yama.*", "kernel.*.ptrace_scope", "*.yama.ptrace_scope", "kernel.yama.ptrace_scop?", "kernel.yama.ptrace[_]scope", "kernel.ya[l-n]a.p*e",
-		"kernel.yama.ptrace[!x]scope", "kernel.yama.ptrace[^_]scope", "kernel.yama.[[:lower:]]*", "kernel.yama.ptrace[[:punct:]]scope", "kernel.{yama,x}.p*",
-		"kernel.{x,{y,yama}}.ptrace_scop?", "kernel.*", "*", "kernel/yama/*", "kernel//yama/p*", "kernel.yama.[", "kernel.yama.p[", "kernel.yama.ptrace\\_scop*",
-		"kernel.yama.**", "kernel.yama.*scope*", "kernel.yama.{}*", "kernel.yama.{ptrace_scope}*", "kernel/*/../yama/ptrace_scope", "kernel.yama.[]p]*", "kernel.yama.p*[a-]",
-		"Kernel.yama.ptrace_scope", "kernel.yama.ptrace_scopes", "kernel.yama", "yama.ptrace_scope", "proc/sys/kernel/yama/ptrace_scope", "", "=", "kernel.yama.ptrace_scope x",
+		"kernel.yama.ptrace_scope", "kernel.yama.ptrace_scope", "kernel.yama.ptrace_scope", "kernel/yama/ptrace_scope",
+		"/kernel/yama/ptrace_scope",
+		"kernel.yama/ptrace_scope", "kernel/yama.ptrace_scope", "kernel//yama/ptrace_scope",
+		"kernel/./yama/ptrace_scope", "kernel/yama/../yama/ptrace_scope",
+		"kernel/yama/ptrace_scope/", "kernel..yama.ptrace_scope", ".kernel.yama.ptrace_scope",
+		"./kernel/yama/ptrace_scope", "kernel/yama/ptrace_scope/.",
+		"kernel.yama.*", "kernel.*.ptrace_scope", "*.yama.ptrace_scope", "kernel.yama.ptrace_scop?",
+		"kernel.yama.ptrace[_]scope", "kernel.ya[l-n]a.p*e",
+		"kernel.yama.ptrace[!x]scope", "kernel.yama.ptrace[^_]scope", "kernel.yama.[[:lower:]]*",
+		"kernel.yama.ptrace[[:punct:]]scope", "kernel.{yama,x}.p*",
+		"kernel.{x,{y,yama}}.ptrace_scop?", "kernel.*", "*", "kernel/yama/*", "kernel//yama/p*", "kernel.yama.[",
+		"kernel.yama.p[", "kernel.yama.ptrace\\_scop*",
+		"kernel.yama.**", "kernel.yama.*scope*", "kernel.yama.{}*", "kernel.yama.{ptrace_scope}*",
+		"kernel/*/../yama/ptrace_scope", "kernel.yama.[]p]*", "kernel.yama.p*[a-]",
+		"Kernel.yama.ptrace_scope", "kernel.yama.ptrace_scopes", "kernel.yama", "yama.ptrace_scope",
+		"proc/sys/kernel/yama/ptrace_scope", "", "=", "kernel.yama.ptrace_scope x",
 		"kernel.yama.ptrace_scope#", "[k]ernel.yama.ptrace_scope", "kernel/ya*/./ptrace_scope", "k*l/yama/ptrace_scope",
-		"kernel.yama.{,}{,}{,}{,}{,}{,}{,}{,}{,}{,}{,}p*", "kernel.{x,{yama,{y,z}}}.{ptrace,{x,p}}*", "kernel.yama.[{p,x}{y,t}]*", "{kernel,x}/{y,yama/p}*",
+		"kernel.yama.{,}{,}{,}{,}{,}{,}{,}{,}{,}{,}{,}p*", "kernel.{x,{yama,{y,z}}}.{ptrace,{x,p}}*",
+		"kernel.yama.[{p,x}{y,t}]*", "{kernel,x}/{y,yama/p}*",
 	}
 	// atoms stand for a character of a key, marked @, in patterns; most of them match it.
 	atoms = []string{
-		"?", "*", "[@]", "[!@]", "[^x]", "[a-z_]", "[@-@]", "[[:lower:]_]", "[[:x:]@]", "[[:lower:]", "[[.@.]]", "[[=@=]]", "[[.@.]-z]", "[[.space.]@]", "[[=@]",
-		"[]@]", "[@", "[\\@]", "[@-]", "[--~]", "[x-c]", "[[:lower:]-z_]", "[@\\]]", "[[@]", "[!]]", "[ü@]", "[a-ü]", "[@/]", "[/@]", "[.]", "[[:@", "[[.@]", "[^!@]",
-		"\\@", "\\\\@", "{@,x}", "{x,@}", "{@", "@}", "{,@}", "{@,}", "\\{@,x}", "{@\\,x}", "{?,x}", "{[@],x}", "[{@,}]", "[[:alpha:][:punct:]]", "[]", "[!]", "[]-~]", "@*", "*@", "***",
-		"[\\]@]", "[@\\", "@\\", "[a-[.z.]_]", "[[.-.]@]", "[[:LOWER:]@]", "[[:]@]", "[[=]@]", "[[:upper:]@]", "[\xc3@]", "[@-\xff]", "[!\xff]", "\xff",
+		"?", "*", "[@]", "[!@]", "[^x]", "[a-z_]", "[@-@]", "[[:lower:]_]", "[[:x:]@]", "[[:lower:]", "[[.@.]]",
+		"[[=@=]]", "[[.@.]-z]", "[[.space.]@]", "[[=@]",
+		"[]@]", "[@", "[\\@]", "[@-]", "[--~]", "[x-c]", "[[:lower:]-z_]", "[@\\]]", "[[@]", "[!]]", "[ü@]", "[a-ü]",
+		"[@/]", "[/@]", "[.]", "[[:@", "[[.@]", "[^!@]",
+		"\\@", "\\\\@", "{@,x}", "{x,@}", "{@", "@}", "{,@}", "{@,}", "\\{@,x}", "{@\\,x}", "{?,x}", "{[@],x}",
+		"[{@,}]", "[[:alpha:][:punct:]]", "[]", "[!]", "[]-~]", "@*", "*@", "***",
+		"[\\]@]", "[@\\", "@\\", "[a-[.z.]_]", "[[.-.]@]", "[[:LOWER:]@]", "[[:]@]", "[[=]@]", "[[:upper:]@]",
+		"[\xc3@]", "[@-\xff]", "[!\xff]", "\xff",
 	}
-	prefixes  = []string{"", "", "", "", "-", "-", "--", "- ", " ", "\t", "#", ";", " #", "\v", "\f", "\xef\xbb\xbf", "\xa0", "-\t", "---", "-;", "-#"}
-	equals    = []string{"=", " = ", "=", "\t=\t", "= ", "", "", "==", " =\v", "=\f", "\r=", "\x00="}
-	values    = []string{"0", "1", "2", "3", "4", "-1", "", "0x1", "1 2", "1 # why", "yes", "\"1\"", "1\v", "\xc3\xbc", "=", "1=2", "99999999999999999999", "1\x002", "%s%n"}
-	endings   = []string{"\n", "\n", "\n", "\n", "\r\n", "\r", "\x00", "\n\n", "\n\r", "\r\r", "\x00\n", "\n\x00", "\r\x00\n", " \n", "\f\n", "", "\\\n"}
+	prefixes = []string{"", "", "", "", "-", "-", "--", "- ", " ", "\t", "#", ";", " #", "\v", "\f", "\xef\xbb\xbf",
+		"\xa0", "-\t", "---", "-;", "-#"}
+	equals = []string{"=", " = ", "=", "\t=\t", "= ", "", "", "==", " =\v", "=\f", "\r=", "\x00="}
+	values = []string{"0", "1", "2", "3", "4", "-1", "", "0x1", "1 2", "1 # why", "yes", "\"1\"", "1\v", "\xc3\xbc",
+		"=", "1=2", "99999999999999999999", "1\x002", "%s%n"}
+	endings = []string{"\n", "\n", "\n", "\n", "\r\n", "\r", "\x00", "\n\n", "\n\r", "\r\r", "\x00\n", "\n\x00",
+		"\r\x00\n", " \n", "\f\n", "", "\\\n"}
 	linkables = []string{
-		"/dev/null", "x.conf", "../sysctl.conf", "nowhere", "/etc/sysctl.d/10-a.conf", ".", "/run/sysctl.d/x.conf", "zz.conf", "../sysctl.d/ZZ.conf", "/etc/sysctl.conf",
+		"/dev/null", "x.conf", "../sysctl.conf", "nowhere", "/etc/sysctl.d/10-a.conf", ".", "/run/sysctl.d/x.conf",
+		"zz.conf", "../sysctl.d/ZZ.conf", "/etc/sysctl.conf",
 		"../../../../etc/sysctl.d/x", "x/y", "/lib/sysctl.d/x.conf", "/usr/lib/sysctl.d/50-default.conf",
 	}
 	folders = []string{"/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/local/lib"}
@@ -434,7 +464,10 @@ func randomTree(r *rand.Rand) []entry {
 		case 1:
 			tree = append(tree, link(at, at))
 		default:
-			tree = append(tree, link(at, pick(r, []string{"/etc/real", "/usr/lib/sysctl.d", "../run/sysctl.d", "nowhere", "/etc/sysctl.d"})), file("/etc/real/x.conf", randomContent(r)))
+			tree = append(tree,
+				link(at, pick(r,
+					[]string{"/etc/real", "/usr/lib/sysctl.d", "../run/sysctl.d", "nowhere", "/etc/sysctl.d"})),
+				file("/etc/real/x.conf", randomContent(r)))
 		}
 	}
 	dirs := sysctld.Dirs
@@ -491,7 +524,8 @@ func randomKey(r *rand.Rand) string {
 	return name
 }
 
-// shrink takes files, then lines, then characters out of a tree for as long as the loaders still differ.
+// shrink takes files, then lines, then characters out of a tree for as long as the loaders still
+// differ.
 func shrink(s suite, tree []entry) []entry { return shrinkWith(s.compare, tree) }
 
 func shrinkWith(compare func([]entry) (string, error), tree []entry) []entry {

@@ -30,8 +30,8 @@ func matchPath(pattern, name string) bool {
 	}
 }
 
-// withoutEscapedEnd returns a part of a pattern without the backslash that stands before the slash behind it, where it says
-// nothing.
+// withoutEscapedEnd returns a part of a pattern without the backslash that stands before the slash
+// behind it, where it says nothing.
 func withoutEscapedEnd(part string) string {
 	if backslashes := len(part) - len(strings.TrimRight(part, "\\")); backslashes%2 == 1 {
 		return part[:len(part)-1]
@@ -39,7 +39,8 @@ func withoutEscapedEnd(part string) string {
 	return part
 }
 
-// match is fnmatch(3) without flags, in a UTF-8 locale: by characters where both are UTF-8, otherwise by bytes.
+// match is fnmatch(3) without flags, in a UTF-8 locale: by characters where both are UTF-8,
+// otherwise by bytes.
 func match(pattern, name string) bool {
 	if utf8.ValidString(pattern) && utf8.ValidString(name) {
 		return matchRunes([]rune(pattern), []rune(name))
@@ -83,7 +84,8 @@ func matchRunes(pattern, name []rune) bool {
 	return strings.Trim(string(pattern[p:]), "*") == ""
 }
 
-// matchOne matches the first element of a pattern with a character, and returns the element's length.
+// matchOne matches the first element of a pattern with a character, and returns the element's
+// length.
 func matchOne(pattern []rune, c rune) (length int, ok bool) {
 	switch {
 	case pattern[0] == '?':
@@ -98,8 +100,9 @@ func matchOne(pattern []rune, c rune) (length int, ok bool) {
 	return 1, pattern[0] == c
 }
 
-// matchBracket matches a bracket expression. One that is not closed is no expression, and an ill-formed one matches nothing:
-// fnmatch_loop() in posix/fnmatch_loop.c of glibc, which takes what follows a match less exactly than what leads to it.
+// matchBracket matches a bracket expression. One that is not closed is no expression, and an
+// ill-formed one matches nothing: fnmatch_loop() in posix/fnmatch_loop.c of glibc, which takes what
+// follows a match less exactly than what leads to it.
 func matchBracket(pattern []rune, c rune) (length int, ok, closed bool) {
 	b := bracket{pattern, 1}
 	negated := b.peek(0) == '!' || b.peek(0) == '^'
@@ -171,7 +174,8 @@ func (b *bracket) member(c rune) (ok, malformed bool) {
 	return low <= c && c <= high, malformed
 }
 
-// character reads a character: itself, after a backslash, or as a collating symbol, of which there are no others here.
+// character reads a character: itself, after a backslash, or as a collating symbol, of which there
+// are no others here.
 func (b *bracket) character() (c rune, malformed bool) {
 	switch {
 	case b.peek(0) == '[' && b.peek(1) == '.':
@@ -253,9 +257,10 @@ func isDigit(c rune) bool { return c >= '0' && c <= '9' }
 // bracesLimit bounds for how many names the name of a drop-in may stand.
 const bracesLimit = 1024
 
-// braces returns what a text with GLOB_BRACE of glob(3) stands for: a{b,c}d is abd and acd. Where the first brace is never
-// closed, none of them is special; and where nothing matches what they stand for, they stand for themselves. The answer is not
-// complete where the text stands for more than bracesLimit.
+// braces returns what a text with GLOB_BRACE of glob(3) stands for: a{b,c}d is abd and acd. Where
+// the first brace is never closed, none of them is special; and where nothing matches what they
+// stand for, they stand for themselves. The answer is not complete where the text stands for more
+// than bracesLimit.
 func braces(text string) (done []string, complete bool) {
 	for todo := []string{text}; len(todo) > 0; {
 		next := todo[0]

@@ -13,21 +13,23 @@ const maximum = 3
 // numberLimit is TMPBUFLEN-1: a number of that length, with its sign, is refused.
 const numberLimit = 21
 
-// pageSize is the largest there is: of a longer value the kernel reads no more than a page, __do_proc_dointvec().
+// pageSize is the largest there is: of a longer value the kernel reads no more than a page,
+// __do_proc_dointvec().
 const pageSize = 64 << 10
 
 // kernelBlanks is isspace() of lib/ctype.c, which counts Latin-1's no-break space.
 const kernelBlanks = " \t\n\v\f\r\xa0"
 
-// Number returns the scope the kernel reads from a value, and whether it accepts it: yama_dointvec_minmax() of
-// security/yama/yama_lsm.c reads an integer and takes 0 to 3.
+// Number returns the scope the kernel reads from a value, and whether it accepts it:
+// yama_dointvec_minmax() of security/yama/yama_lsm.c reads an integer and takes 0 to 3.
 func Number(value string) (int, bool) {
 	n, ok := integer(value)
 	return n, ok && 0 <= n && n <= maximum
 }
 
-// integer returns the integer the kernel reads from a value: proc_get_long() of kernel/sysctl.c reads one number, decimal,
-// octal (0…) or hexadecimal (0x…), and ignores what follows after a blank.
+// integer returns the integer the kernel reads from a value: proc_get_long() of kernel/sysctl.c
+// reads one number, decimal, octal (0…) or hexadecimal (0x…), and ignores what follows after a
+// blank.
 func integer(value string) (int, bool) {
 	value = value[:min(len(value), pageSize)]
 	for value != "" && strings.IndexByte(kernelBlanks, value[0]) >= 0 {

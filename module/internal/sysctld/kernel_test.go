@@ -14,8 +14,9 @@ import (
 	"hardening.yama/module/internal/sysctld"
 )
 
-// TestIntegerOfTheKernel lets this machine's kernel judge random values. Yama's own key is the host's, and cannot be tried
-// out; net.unix.max_dgram_qlen is read by the same code, has no range, and is there once for each network namespace.
+// TestIntegerOfTheKernel lets this machine's kernel judge random values. Yama's own key is the
+// host's, and cannot be tried out; net.unix.max_dgram_qlen is read by the same code, has no range,
+// and is there once for each network namespace.
 func TestIntegerOfTheKernel(t *testing.T) {
 	const key = "/proc/sys/net/unix/max_dgram_qlen"
 	if os.Geteuid() != 0 {
@@ -76,8 +77,10 @@ func ask(key, value string) (string, error) {
 
 func randomValue(r *rand.Rand) string {
 	pieces := []string{
-		"0", "1", "2", "3", "4", "7", "8", "9", "00", "0x", "0X", "a", "F", "g", "-", "--", "+", " ", "\t", "\v", "\f", "\r", "\xa0", "\xc2\xa0", "_", ".", ",", "#", "x",
-		"2147483647", "2147483648", "4294967296", "18446744073709551615", "18446744073709551617", "00000000000000000001", "000000000000000000001", "0x0000000000000001",
+		"0", "1", "2", "3", "4", "7", "8", "9", "00", "0x", "0X", "a", "F", "g", "-", "--", "+", " ", "\t", "\v", "\f",
+		"\r", "\xa0", "\xc2\xa0", "_", ".", ",", "#", "x",
+		"2147483647", "2147483648", "4294967296", "18446744073709551615", "18446744073709551617",
+		"00000000000000000001", "000000000000000000001", "0x0000000000000001",
 	}
 	var b strings.Builder
 	for range r.IntN(5) {

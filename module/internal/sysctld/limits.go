@@ -7,12 +7,14 @@ import (
 	"path"
 )
 
-// procps compares each drop-in whose name is a pattern with each name in its directory, and each pattern that excludes names
-// with each path that another pattern becomes. No host has many of them; where they are many, it takes procps minutes.
+// procps compares each drop-in whose name is a pattern with each name in its directory, and each
+// pattern that excludes names with each path that another pattern becomes. No host has many of
+// them; where they are many, it takes procps minutes.
 const (
 	// namesLimit bounds the comparisons of names.
 	namesLimit = 1 << 14
-	// excludedLimit bounds the comparisons of patterns with other spellings of the key, each by the product of the lengths.
+	// excludedLimit bounds the comparisons of patterns with other spellings of the key, each by the
+	// product of the lengths.
 	excludedLimit = 10_000_000
 )
 

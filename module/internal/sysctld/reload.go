@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// procps: src/sysctl.c of procps 4.0.2 to 4.0.7, which agree in all that is here but what `-pattern` excludes.
+// procps: src/sysctl.c of procps 4.0.2 to 4.0.7, which agree in all that is here but what
+// `-pattern` excludes.
 
 // reloadBlanks is isspace(3) in the C locale.
 const reloadBlanks = " \t\n\v\f\r"
@@ -54,7 +55,8 @@ func parseReloadLine(text, key string, patternsExclude bool, last **spelling) (l
 
 func reloadSpelling(written, key string, exclude, patternsExclude bool) *spelling {
 	s := &spelling{written: written, exclude: exclude}
-	// Every exclusion is a pattern to a new procps, which differs from a name where there is a mark or a backslash.
+	// Every exclusion is a pattern to a new procps, which differs from a name where there is a mark
+	// or a backslash.
 	marked := isPattern(written)
 	s.pattern = marked || exclude && patternsExclude && strings.Contains(written, `\`)
 	if !s.pattern && !strings.HasSuffix(written, path.Base(key)) {
@@ -74,9 +76,9 @@ func reloadSpelling(written, key string, exclude, patternsExclude bool) *spellin
 // pathLimit is PATH_MAX, with the NUL at the end: open(2) and stat(2) refuse a path that is longer.
 const pathLimit = 4096
 
-// reach returns the path that a name becomes below /proc/sys and whether that is the key's file. Unlike systemd, procps
-// leaves superfluous slashes and dots where they are, so the path may be spelled in other ways than the key, and become
-// too long.
+// reach returns the path that a name becomes below /proc/sys and whether that is the key's file.
+// Unlike systemd, procps leaves superfluous slashes and dots where they are, so the path may be
+// spelled in other ways than the key, and become too long.
 func reach(name, key string, pattern bool) (string, bool) {
 	want := strings.Split(key, "/")
 	var target strings.Builder
@@ -129,8 +131,9 @@ func (t Tree) reloadRun() (r run) {
 	return r
 }
 
-// namesOf returns how many lines name each path, and what tells whether a pattern excludes the path that a pattern becomes.
-// Where no pattern assigns the key, which is most hosts, nobody asks for either.
+// namesOf returns how many lines name each path, and what tells whether a pattern excludes the path
+// that a pattern becomes. Where no pattern assigns the key, which is most hosts, nobody asks for
+// either.
 func namesOf(lines []said) (named map[string]int, excluded func(*spelling) bool) {
 	excluded = func(*spelling) bool { return false }
 	assigns := false
@@ -167,8 +170,8 @@ func namesOf(lines []said) (named map[string]int, excluded func(*spelling) bool)
 	}
 }
 
-// opened returns the files that procps reads for a drop-in. It takes the file's own name for a pattern, and for the name
-// only where that matches nothing.
+// opened returns the files that procps reads for a drop-in. It takes the file's own name for a
+// pattern, and for the name only where that matches nothing.
 func (t Tree) opened(f *File) []*File {
 	dir, name := path.Split(f.Path)
 	if !namesOthers(name) {

@@ -29,8 +29,8 @@ type Place struct {
 	Boot, UFW, Reload bool
 }
 
-// Places returns every assignment of the key in the tree, by path and line. Where the loaders differ over one, it stands
-// as it does best.
+// Places returns every assignment of the key in the tree, by path and line. Where the loaders
+// differ over one, it stands as it does best.
 func (t Tree) Places() []Place {
 	count := 0
 	files := t.byPath()
@@ -64,7 +64,8 @@ func (t Tree) Places() []Place {
 				continue
 			}
 			p := j.place(f, l)
-			// An editor's line can be several of systemd's, which ends them at carriage returns, too.
+			// An editor's line can be several of systemd's, which ends them at carriage returns,
+			// too.
 			last := len(all) - 1
 			switch {
 			case last < from || all[last].Line != p.Line:

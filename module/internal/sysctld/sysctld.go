@@ -15,7 +15,8 @@ import (
 	"strings"
 )
 
-// Dirs are the directories of sysctl.d(5), the higher first: a file hides all of the same name in those below.
+// Dirs are the directories of sysctl.d(5), the higher first: a file hides all of the same name in
+// those below.
 var Dirs = []string{etcDir, runDir, "/usr/local/lib/sysctl.d", VendorDir, LibDir}
 
 const (
@@ -27,12 +28,13 @@ const (
 	LibDir = "/lib/sysctl.d"
 	// Conf is the file that only procps reads, after all others.
 	Conf = "/etc/sysctl.conf"
-	// CommandLine is the kernel's, which applies its `sysctl.` settings itself before the boot's loader runs.
+	// CommandLine is the kernel's, which applies its `sysctl.` settings itself before the boot's
+	// loader runs.
 	CommandLine = "/proc/cmdline"
 )
 
-// Credentials are where a credential for systemd-sysctl may lie, which it reads after all files: systemd.exec(5),
-// ImportCredential. The first that is there counts.
+// Credentials are where a credential for systemd-sysctl may lie, which it reads after all files:
+// systemd.exec(5), ImportCredential. The first that is there counts.
 var Credentials = []string{
 	"/run/credentials/systemd-sysctl.service/sysctl.extra",
 	"/run/credentials/@system/sysctl.extra",
@@ -45,8 +47,8 @@ var Credentials = []string{
 // File is a file as the loaders see it.
 type File struct {
 	Path string
-	// Mask is true for what hides the lower files of its name and says nothing: a link to /dev/null, an empty file, a
-	// directory, a link that leads nowhere.
+	// Mask is true for what hides the lower files of its name and says nothing: a link to
+	// /dev/null, an empty file, a directory, a link that leads nowhere.
 	Mask bool
 	// ByUFW: ufw has procps read the file after the boot's settings.
 	ByUFW bool
@@ -68,11 +70,12 @@ type line struct {
 	scope  int8 // what the kernel reads from the value, refused where it does not accept it
 }
 
-// spelling is how a line names what it is about, and what the loader makes of it. Lines that follow one another and spell it
-// alike share one.
+// spelling is how a line names what it is about, and what the loader makes of it. Lines that follow
+// one another and spell it alike share one.
 type spelling struct {
 	written string
-	// name is the key as the loader spells it to itself. Where it is a pattern, target is what it becomes.
+	// name is the key as the loader spells it to itself. Where it is a pattern, target is what it
+	// becomes.
 	name, target string
 	pattern      bool
 	exclude      bool // `-key` without a value
@@ -115,15 +118,17 @@ type Loaders struct {
 	Boot Boot
 	// LibAtBoot: systemd-sysctl reads LibDir, too.
 	LibAtBoot bool
-	// StrayLinksHide: to systemd-sysctl, a link that cannot be followed hides the lower files of its name.
+	// StrayLinksHide: to systemd-sysctl, a link that cannot be followed hides the lower files of
+	// its name.
 	StrayLinksHide bool
 	// PatternsExcludeNothing: to procps, `-pattern` is the exclusion of one odd name.
 	PatternsExcludeNothing bool
 }
 
-// LoadersOf returns the loaders of systemd of a version and of procps with a libproc2 of a soname, each -1 where it is not
-// known. Measured on systemd 252, 257 and 262, and on procps 4.0.2 and 4.0.4 (soname 0) and 4.0.7 (soname 1). That systemd
-// gave up LibDir with 255 is from its release notes.
+// LoadersOf returns the loaders of systemd of a version and of procps with a libproc2 of a soname,
+// each -1 where it is not known. Measured on systemd 252, 257 and 262, and on procps 4.0.2 and
+// 4.0.4 (soname 0) and 4.0.7 (soname 1). That systemd gave up LibDir with 255 is from its release
+// notes.
 func LoadersOf(systemd, libproc2 int) Loaders {
 	return Loaders{
 		LibAtBoot:              systemd >= 0 && systemd <= 254,
@@ -132,7 +137,8 @@ func LoadersOf(systemd, libproc2 int) Loaders {
 	}
 }
 
-// Read returns a file as both loaders read it for a key, which is written as a path: kernel/yama/ptrace_scope.
+// Read returns a file as both loaders read it for a key, which is written as a path:
+// kernel/yama/ptrace_scope.
 func (l Loaders) Read(file string, content []byte, key string) File {
 	return File{
 		Path:    file,
@@ -161,8 +167,8 @@ func (l Loaders) Empty(file string) File {
 	return File{Path: file, Mask: true, unseen: l.passesOver(file)}
 }
 
-// Nowhere returns a link that leads nowhere. It is astray where it cannot even be followed: it leads to itself, or through a
-// file.
+// Nowhere returns a link that leads nowhere. It is astray where it cannot even be followed: it
+// leads to itself, or through a file.
 func (l Loaders) Nowhere(file string, astray bool) File {
 	return File{Path: file, Mask: true, broken: true, unseen: astray && !l.StrayLinksHide || l.passesOver(file)}
 }
@@ -178,8 +184,8 @@ func (l Loaders) passesOver(file string) bool { return !l.LibAtBoot && path.Dir(
 // mark stands before a line that is commented out. To take it back, remove it.
 const mark = "#hardening.yama# "
 
-// CommentOut returns a file's content with every line commented out that assigns the key and is unwanted, as either loader
-// reads them.
+// CommentOut returns a file's content with every line commented out that assigns the key and is
+// unwanted, as either loader reads them.
 func (l Loaders) CommentOut(content []byte, key string, unwanted func(line int, value string) bool) []byte {
 	boot, reload := l.parseBoot(content, key), parseReload(content, key, !l.PatternsExcludeNothing)
 	out := make([]byte, 0, len(content)+max(len(boot), len(reload))*len(mark))
@@ -208,7 +214,8 @@ func (l Loaders) SetsNothingElse(content []byte, key string) bool {
 // CommentedOut tells whether CommentOut has changed a file.
 func CommentedOut(content []byte) bool { return bytes.Contains(content, []byte(mark)) }
 
-// Marks returns how many bytes of a file are marks of CommentOut, which no limit of its size should count.
+// Marks returns how many bytes of a file are marks of CommentOut, which no limit of its size should
+// count.
 func Marks(content []byte) int { return bytes.Count(content, []byte(mark)) * len(mark) }
 
 // SaysNothing tells whether a file has but blank lines and comments, to both loaders.
@@ -299,8 +306,8 @@ func rank(file string) int {
 	return len(Dirs)
 }
 
-// dropIns returns the files of Dirs in the order they are read: one for each name, from the highest directory that has
-// it, sorted by name as bytes.
+// dropIns returns the files of Dirs in the order they are read: one for each name, from the highest
+// directory that has it, sorted by name as bytes.
 func (t Tree) dropIns(reads func(*File) bool) []*File {
 	byName := map[string]*File{}
 	var names []string
@@ -326,8 +333,9 @@ func (t Tree) dropIns(reads func(*File) bool) []*File {
 	return files
 }
 
-// dotted turns the first separator of a key into a slash, and every later dot and slash into each other, unless the first is
-// a slash already: then the key is a path, and its dots are parts of names. Both loaders do so.
+// dotted turns the first separator of a key into a slash, and every later dot and slash into each
+// other, unless the first is a slash already: then the key is a path, and its dots are parts of
+// names. Both loaders do so.
 func dotted(name string) string {
 	i := strings.IndexAny(name, "./")
 	if i < 0 || name[i] == '/' {

@@ -15,14 +15,16 @@ const key = "kernel/yama/ptrace_scope"
 
 func TestNumber(t *testing.T) {
 	for value, want := range map[string]int{
-		"0": 0, "1": 1, "0x2": 2, "0X3": 3, "03": 3, "00000000000000000001": 1, "-0": 0, "1 # why": 1, "\v2\t1": 2, "3\nx": 3,
+		"0": 0, "1": 1, "0x2": 2, "0X3": 3, "03": 3, "00000000000000000001": 1, "-0": 0, "1 # why": 1, "\v2\t1": 2,
+		"3\nx": 3,
 	} {
 		if got, ok := sysctld.Number(value); !ok || got != want {
 			t.Errorf("%q: got %d, %t; want %d", value, got, ok, want)
 		}
 	}
 	for _, value := range []string{
-		"", " ", "one", "4", "-1", "+1", "08", "0x", "0b1", "0o1", "1_0", "1#", "1,2", "1\v", "000000000000000000001", "99999999999999999999",
+		"", " ", "one", "4", "-1", "+1", "08", "0x", "0b1", "0o1", "1_0", "1#", "1,2", "1\v", "000000000000000000001",
+		"99999999999999999999",
 	} {
 		if got, ok := sysctld.Number(value); ok {
 			t.Errorf("%q: got %d, want none", value, got)
@@ -41,7 +43,8 @@ func TestPlaces(t *testing.T) {
 		{
 			"overridden by a later name, in the same file, and by the same name in a higher directory",
 			files("/etc/sysctl.d/a.conf", set("0")+set("2"), "/usr/lib/sysctl.d/a.conf", set("0"), b, set("1")),
-			a + ":1=0 overridden by " + b + ":1 both|" + a + ":2=2 overridden by " + b + ":1 both|" + b + ":1=1 effective both|" +
+			a + ":1=0 overridden by " + b + ":1 both|" + a + ":2=2 overridden by " + b + ":1 both|" + b +
+				":1=1 effective both|" +
 				"/usr/lib/sysctl.d/a.conf:1=0 overridden by " + a + " both",
 		},
 		{
@@ -49,8 +52,10 @@ func TestPlaces(t *testing.T) {
 			"/usr/lib/sysctl.d/a.conf:1=0 masked by /run/sysctl.d/a.conf both",
 		},
 		{"refused", files(a, set("9"), conf, set("yes")), conf + ":1=yes refused reload|" + a + ":1=9 refused both"},
-		{"the loaders disagree", files(a, set("1"), conf, set("0")), conf + ":1=0 effective reload|" + a + ":1=1 effective boot"},
-		{"a pattern under a name", one("kernel.yama.*=0\n" + set("1")), a + ":1=0 overridden by " + a + ":2 both|" + a + ":2=1 effective both"},
+		{"the loaders disagree", files(a, set("1"), conf, set("0")),
+			conf + ":1=0 effective reload|" + a + ":1=1 effective boot"},
+		{"a pattern under a name", one("kernel.yama.*=0\n" + set("1")),
+			a + ":1=0 overridden by " + a + ":2 both|" + a + ":2=1 effective both"},
 		{
 			"a loop hides from procps alone", []entry{file("/usr/lib/sysctl.d/a.conf", set("0")), link(a, a)},
 			"/usr/lib/sysctl.d/a.conf:1=0 effective boot",
@@ -65,7 +70,9 @@ func TestPlaces(t *testing.T) {
 			if p.By != "" {
 				text += " by " + p.By
 			}
-			got = append(got, text+" "+map[[2]bool]string{{true, true}: "both", {true, false}: "boot", {false, true}: "reload"}[[2]bool{p.Boot, p.Reload}])
+			got = append(got,
+				text+" "+map[[2]bool]string{{true, true}: "both", {true, false}: "boot",
+					{false, true}: "reload"}[[2]bool{p.Boot, p.Reload}])
 		}
 		if strings.Join(got, "|") != c.want {
 			t.Errorf("%s\n got: %s\nwant: %s", c.name, strings.Join(got, "|"), c.want)
@@ -83,12 +90,15 @@ func TestCommandLine(t *testing.T) {
 		{"nothing for us", "quiet sysctl.kernel.sysrq=1 sysctl.kernel.yama.ptrace_scope", nil, ""},
 		{"a setting", "ro sysctl.kernel.yama.ptrace_scope=2 quiet", nil, "/proc/cmdline:1=2"},
 		{"slashes", "sysctl/kernel/yama/ptrace_scope=2", nil, "/proc/cmdline:1=2"},
-		{"the last one counts", "sysctl.kernel.yama.ptrace_scope=2 sysctl.kernel.yama.ptrace_scope=1", nil, "/proc/cmdline:1=1"},
-		{"one that is refused", "sysctl.kernel.yama.ptrace_scope=1 sysctl.kernel.yama.ptrace_scope=9", nil, "/proc/cmdline:1=1"},
+		{"the last one counts", "sysctl.kernel.yama.ptrace_scope=2 sysctl.kernel.yama.ptrace_scope=1", nil,
+			"/proc/cmdline:1=1"},
+		{"one that is refused", "sysctl.kernel.yama.ptrace_scope=1 sysctl.kernel.yama.ptrace_scope=9", nil,
+			"/proc/cmdline:1=1"},
 		{"what is for init", "-- sysctl.kernel.yama.ptrace_scope=1", nil, ""},
 		{"a file comes later", "sysctl.kernel.yama.ptrace_scope=2", []string{a, set("1")}, a + ":1=1"},
 		{"3 is left by no file", "sysctl.kernel.yama.ptrace_scope=3", []string{a, set("1")}, "/proc/cmdline:1=3"},
-		{"a pattern sets what the command line has set", "sysctl.kernel.yama.ptrace_scope=2", []string{a, "kernel.yama.*=1"}, a + ":1=1"},
+		{"a pattern sets what the command line has set", "sysctl.kernel.yama.ptrace_scope=2",
+			[]string{a, "kernel.yama.*=1"}, a + ":1=1"},
 	} {
 		tree := sysctld.Tree{sysctld.ReadCommandLine([]byte(c.commandLine), key)}
 		for i := 0; i < len(c.files); i += 2 {
@@ -129,12 +139,16 @@ func FuzzRead(f *testing.F) {
 func TestCommentOut(t *testing.T) {
 	const marked = "#hardening.yama# "
 	for content, want := range map[string]string{
-		"a=1\n  kernel.yama.ptrace_scope = 0\nb=2":                  "a=1\n" + marked + "  kernel.yama.ptrace_scope = 0\nb=2",
-		"kernel.yama.ptrace_scope=1\nkernel/yama/*=0\r\n":           "kernel.yama.ptrace_scope=1\n" + marked + "kernel/yama/*=0\r\n",
-		"x=1\rkernel.yama.ptrace_scope=0\x00":                       "x=1\r" + marked + "kernel.yama.ptrace_scope=0\x00",
+		"a=1\n  kernel.yama.ptrace_scope = 0\nb=2": "a=1\n" + marked +
+			"  kernel.yama.ptrace_scope = 0\nb=2",
+		"kernel.yama.ptrace_scope=1\nkernel/yama/*=0\r\n": "kernel.yama.ptrace_scope=1\n" + marked +
+			"kernel/yama/*=0\r\n",
+		"x=1\rkernel.yama.ptrace_scope=0\x00": "x=1\r" + marked +
+			"kernel.yama.ptrace_scope=0\x00",
 		"-kernel.yama.ptrace_scope\n# kernel.yama.ptrace_scope=0\n": "-kernel.yama.ptrace_scope\n# kernel.yama.ptrace_scope=0\n",
 	} {
-		got := sysctld.Loaders{}.CommentOut([]byte(content), key, func(_ int, value string) bool { return value == "0" })
+		got := sysctld.Loaders{}.CommentOut([]byte(content), key,
+			func(_ int, value string) bool { return value == "0" })
 		if string(got) != want {
 			t.Errorf("%q: got %q, want %q", content, got, want)
 		}
@@ -164,7 +178,8 @@ func FuzzReadCommandLine(f *testing.F) {
 	})
 }
 
-// FuzzCommentOut: whatever a file holds, nothing in it sets the key any more, and without the marks it is as it was.
+// FuzzCommentOut: whatever a file holds, nothing in it sets the key any more, and without the marks
+// it is as it was.
 func FuzzCommentOut(f *testing.F) {
 	f.Add([]byte(set("1") + "-kernel/yama/ptrace_scope\r\nkernel.yama.*=0x1\x00\n\r kernel.yama.ptrace_scope=0\r"))
 	f.Fuzz(func(t *testing.T, content []byte) {
@@ -173,7 +188,8 @@ func FuzzCommentOut(f *testing.F) {
 		if left := tree.Places(); len(left) > 0 {
 			t.Errorf("%q leaves %+v", content, left)
 		}
-		if back := bytes.ReplaceAll(out, []byte("#hardening.yama# "), nil); !bytes.Contains(content, []byte("#hardening.yama# ")) && !bytes.Equal(back, content) {
+		if back := bytes.ReplaceAll(out, []byte("#hardening.yama# "), nil); !bytes.Contains(content,
+			[]byte("#hardening.yama# ")) && !bytes.Equal(back, content) {
 			t.Errorf("%q became %q", content, out)
 		}
 	})
@@ -181,7 +197,8 @@ func FuzzCommentOut(f *testing.F) {
 
 // TestGarbage: a megabyte of the worst is read in no time.
 func TestGarbage(t *testing.T) {
-	for _, unit := range []string{"{", "{,", "{a,b}*", "*", "*?[", "[[:alpha:]", "-", "\r", "\x00", "=", "kernel.yama.ptrace_scope=1\n", "kernel.yama.*{1,2}=1\n", "\\*"} {
+	for _, unit := range []string{"{", "{,", "{a,b}*", "*", "*?[", "[[:alpha:]", "-", "\r", "\x00", "=",
+		"kernel.yama.ptrace_scope=1\n", "kernel.yama.*{1,2}=1\n", "\\*"} {
 		content := bytes.Repeat([]byte(unit), 1<<20/len(unit))
 		start := time.Now()
 		tree := sysctld.Tree{sysctld.Loaders{}.Read(a, content, key)}

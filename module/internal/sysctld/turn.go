@@ -2,8 +2,8 @@
 
 package sysctld
 
-// BootInTurn hands over what Boot returns. Where goes says that this setting is taken out of the tree, it hands over what
-// Boot would return then, and so on, until one stays or none is left.
+// BootInTurn hands over what Boot returns. Where goes says that this setting is taken out of the
+// tree, it hands over what Boot would return then, and so on, until one stays or none is left.
 func (t Tree) BootInTurn(goes func(Setting) bool) { inTurn(t.bootRuns(), goes) }
 
 // ReloadInTurn is BootInTurn for what Reload returns.
@@ -125,8 +125,8 @@ func inTurn(runs []run, goes func(Setting) bool) {
 // saysAs tells whether a line says the same of its name as another one of that name.
 func (s said) saysAs(other said) bool { return s.value == other.value && s.exclude == other.exclude }
 
-// queue has the writes that the kernel accepts, the one first that stays in the end: the last one, unless one sets 3, which
-// stays until the next boot. It is a heap.
+// queue has the writes that the kernel accepts, the one first that stays in the end: the last one,
+// unless one sets 3, which stays until the next boot. It is a heap.
 type queue struct {
 	count int
 	turns []int // from count on, those that set 3

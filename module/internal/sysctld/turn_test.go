@@ -12,12 +12,13 @@ import (
 	"hardening.yama/module/internal/sysctld"
 )
 
-// TestInTurn: the settings that stay one after the other are those that stay when each is commented out and the files are read
-// again.
+// TestInTurn: the settings that stay one after the other are those that stay when each is commented
+// out and the files are read again.
 func TestInTurn(t *testing.T) {
 	random := rand.New(rand.NewPCG(13, 0))
 	keys := []string{
-		"kernel.yama.ptrace_scope", "kernel.yama.ptrace_scope", "kernel/yama/ptrace_scope", "kernel//yama/ptrace_scope", "kernel.yama.*", "kernel.yama.p*",
+		"kernel.yama.ptrace_scope", "kernel.yama.ptrace_scope", "kernel/yama/ptrace_scope", "kernel//yama/ptrace_scope",
+		"kernel.yama.*", "kernel.yama.p*",
 		"kernel//yama/p*", "kernel.{yama,x}.p*",
 	}
 	values := []string{"0", "0", "1", "1", "2", "3", "9"}
@@ -41,7 +42,8 @@ func TestInTurn(t *testing.T) {
 		}
 		read := func(contents map[string]string) sysctld.Tree {
 			tree := sysctld.Tree{sysctld.ReadCommandLine(commandLine, key)}
-			for _, name := range []string{a, b, "/usr/lib/sysctl.d/c.conf", "/run/sysctl.d/[a-b].conf", conf, credential} {
+			for _, name := range []string{a, b, "/usr/lib/sysctl.d/c.conf", "/run/sysctl.d/[a-b].conf", conf,
+				credential} {
 				if content, there := contents[name]; there {
 					tree = append(tree, sysctld.Loaders{}.Read(name, []byte(content), key))
 				}
@@ -71,7 +73,8 @@ func TestInTurn(t *testing.T) {
 				if !ok || !goes(s) {
 					break
 				}
-				left[s.Path] = string(sysctld.Loaders{}.CommentOut([]byte(left[s.Path]), key, func(line int, _ string) bool { return line == s.Line }))
+				left[s.Path] = string(sysctld.Loaders{}.CommentOut([]byte(left[s.Path]), key,
+					func(line int, _ string) bool { return line == s.Line }))
 			}
 			if !slices.Equal(got, want) {
 				t.Fatalf("%s of %q, %q stays:\n got %v\nwant %v", loader.name, fmt.Sprint(contents), stays, got, want)

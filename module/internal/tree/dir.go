@@ -21,7 +21,8 @@ type Dir struct {
 	Path string
 }
 
-// namesLimit bounds how many names a directory may have; the largest real one (/var/lib/dpkg/info) has some ten thousand.
+// namesLimit bounds how many names a directory may have; the largest real one (/var/lib/dpkg/info)
+// has some ten thousand.
 const namesLimit = 1 << 18
 
 // Dir opens a directory to read it.
@@ -98,7 +99,8 @@ func (d *Dir) Read(name string, limit int64) (File, error) {
 	return File{Path: path.Join(d.Path, name), Content: content, Info: info}, nil
 }
 
-// Untrusted is the error of changing a file below a directory that others than root can change, too.
+// Untrusted is the error of changing a file below a directory that others than root can change,
+// too.
 type Untrusted struct {
 	// Path is the directory, as messages name it.
 	Path string
@@ -107,8 +109,9 @@ type Untrusted struct {
 
 func (e *Untrusted) Error() string { return e.Path + " " + e.why }
 
-// trusted looks at a directory or a link on a way: it must be root's, and nobody else may write to it. In a
-// sticky one nobody can exchange what is root's, see unlink(2), so the way may lead through it.
+// trusted looks at a directory or a link on a way: it must be root's, and nobody else may write to
+// it. In a sticky one nobody can exchange what is root's, see unlink(2), so the way may lead
+// through it.
 func (t *Tree) trusted(fd int, name string) error {
 	info, err := fstat(fd)
 	if err != nil {
@@ -128,8 +131,9 @@ func (t *Tree) distrust(info Info, name string) error {
 	return nil
 }
 
-// Trusted opens a directory to change what is in it. An *Untrusted names the first directory on the way, from the tree's
-// root on, that others than root can change: there, what was looked at need not be what is changed.
+// Trusted opens a directory to change what is in it. An *Untrusted names the first directory on the
+// way, from the tree's root on, that others than root can change: there, what was looked at need
+// not be what is changed.
 func (t *Tree) Trusted(name string) (*Dir, error) {
 	d, err := t.openDir(name, t.trusted)
 	if err != nil {
@@ -145,8 +149,9 @@ func (t *Tree) Trusted(name string) (*Dir, error) {
 	return d, nil
 }
 
-// Make opens a directory as Trusted does, and makes up to levels of the last directories on the way where they are
-// missing: the last one with a mode, those above so that everybody can read them. Made are those, the deepest last.
+// Make opens a directory as Trusted does, and makes up to levels of the last directories on the way
+// where they are missing: the last one with a mode, those above so that everybody can read them.
+// Made are those, the deepest last.
 func (t *Tree) Make(name string, levels int, mode uint32) (d *Dir, made []string, err error) {
 	d, err = t.Trusted(name)
 	if !errors.Is(err, fs.ErrNotExist) || levels == 0 || path.Dir(name) == name {
@@ -196,12 +201,13 @@ func (d *Dir) Rmdir(name string) error {
 type Attributes struct {
 	Mode     uint32
 	UID, GID int
-	// Label is its SELinux label. Without one, a file gets the one that the policy has for its directory.
+	// Label is its SELinux label. Without one, a file gets the one that the policy has for its
+	// directory.
 	Label []byte
 }
 
-// TookEffect is the error of a change that took effect although a later step of it failed: it may not outlive a power
-// failure, say.
+// TookEffect is the error of a change that took effect although a later step of it failed: it may
+// not outlive a power failure, say.
 type TookEffect struct{ Cause error }
 
 func (e *TookEffect) Error() string { return e.Cause.Error() }
@@ -226,8 +232,8 @@ func (d *Dir) settle() error {
 // Tree returns the tree below the directory. It has the directory's descriptor.
 func (d *Dir) Tree() *Tree { return &Tree{root: d.fd, name: d.tree.At(d.Path)} }
 
-// LockFile opens a file of ours to lock it, and makes it where it is missing. Only root can open it: who can open a file
-// can lock it.
+// LockFile opens a file of ours to lock it, and makes it where it is missing. Only root can open
+// it: who can open a file can lock it.
 func (d *Dir) LockFile(name string) (fd int, err error) {
 	fd, err = again(func() (int, error) {
 		return unix.Openat(d.fd, name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0o600)
@@ -249,8 +255,8 @@ func (d *Dir) LockFile(name string) (fd int, err error) {
 	return fd, nil
 }
 
-// Temporary files are hidden and never end in .conf, so that no loader reads one. The time is in their names: the number of
-// the process comes again.
+// Temporary files are hidden and never end in .conf, so that no loader reads one. The time is in
+// their names: the number of the process comes again.
 const tempPrefix, tempSuffix = ".ptrace_scope-", ".tmp"
 
 // Temporary tells whether a name is that of a file that Put had not finished.
@@ -262,8 +268,8 @@ func newTemporary() string {
 	return tempPrefix + strconv.FormatInt(time.Now().UnixNano(), 36) + tempSuffix
 }
 
-// Put makes or replaces a file, atomically and durably. Any error but *TookEffect means that all is as it was; a temporary
-// file that cannot be removed again is named in it.
+// Put makes or replaces a file, atomically and durably. Any error but *TookEffect means that all is
+// as it was; a temporary file that cannot be removed again is named in it.
 func (d *Dir) Put(name string, content []byte, a Attributes) error {
 	temp, err := d.write(content, a)
 	if err != nil {
@@ -289,7 +295,8 @@ func (d *Dir) write(content []byte, a Attributes) (name string, err error) {
 		return "", err
 	}
 	err = fill(fd, content, a)
-	if problem := unix.Close(fd); err == nil && !errors.Is(problem, unix.EINTR) { // Linux closes it all the same: close(2)
+	// Linux closes it all the same: close(2)
+	if problem := unix.Close(fd); err == nil && !errors.Is(problem, unix.EINTR) {
 		err = problem
 	}
 	if err != nil {

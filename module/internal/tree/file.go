@@ -14,7 +14,8 @@ import (
 // Info is what stat(2) says of a file.
 type Info struct{ unix.Stat_t }
 
-// Regular tells whether it is a regular file, Dir whether it is a directory, and Link whether it is a symbolic link.
+// Regular tells whether it is a regular file, Dir whether it is a directory, and Link whether it is
+// a symbolic link.
 func (i Info) Regular() bool { return i.Mode&unix.S_IFMT == unix.S_IFREG }
 func (i Info) Dir() bool     { return i.Mode&unix.S_IFMT == unix.S_IFDIR } //nolint:revive // documented above
 func (i Info) Link() bool    { return i.Mode&unix.S_IFMT == unix.S_IFLNK } //nolint:revive // documented above
@@ -62,7 +63,8 @@ func (i Info) mode() string {
 	return mode.String()
 }
 
-// OthersCanWrite says who besides root can change a file or directory, and what to do about it; "" where nobody can.
+// OthersCanWrite says who besides root can change a file or directory, and what to do about it; ""
+// where nobody can.
 func (i Info) OthersCanWrite() string {
 	switch {
 	case !i.ours():
@@ -125,8 +127,8 @@ func fstat(fd int) (info Info, err error) {
 	return info, err
 }
 
-// open opens a regular file itself to read it. It is looked at before, since to open a device can have effects, and after,
-// since it may have been exchanged.
+// open opens a regular file itself to read it. It is looked at before, since to open a device can
+// have effects, and after, since it may have been exchanged.
 func open(dir int, name string) (fd int, info Info, err error) {
 	if info, err = stat(dir, name); err == nil && !info.Regular() {
 		err = &NotRegular{info}

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package tree reads and changes files below a root. The module runs as root, and whoever owns a directory on the way to a
-// file can exchange what lies there between two looks by name. So every path is walked by descriptors: each directory is
-// opened in the one before, links are followed inside the tree only, and what was looked at is what is read or replaced.
-// A read never blocks and has a bound.
+// Package tree reads and changes files below a root. The module runs as root, and whoever owns a
+// directory on the way to a file can exchange what lies there between two looks by name. So every
+// path is walked by descriptors: each directory is opened in the one before, links are followed
+// inside the tree only, and what was looked at is what is read or replaced. A read never blocks and
+// has a bound.
 package tree
 
 import (
@@ -21,7 +22,8 @@ type Tree struct {
 	name string
 }
 
-// Open opens the tree below a directory. The name is used as it is; links in it lead where the kernel follows them.
+// Open opens the tree below a directory. The name is used as it is; links in it lead where the
+// kernel follows them.
 func Open(dir string) (*Tree, error) {
 	fd, err := again(func() (int, error) {
 		return unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -45,8 +47,9 @@ func (t *Tree) failed(op, name string, err error) error {
 // linksLimit is MAXSYMLINKS, from which path_resolution(7) is ELOOP.
 const linksLimit = 40
 
-// trail is a way down from the root of a tree: an open directory for each step. It goes back up through these, since the
-// ".." of a directory that was moved meanwhile may lie outside of the tree.
+// trail is a way down from the root of a tree: an open directory for each step. It goes back up
+// through these, since the ".." of a directory that was moved meanwhile may lie outside of the
+// tree.
 type trail struct {
 	fds   []int // the first is the tree's own
 	names []string
@@ -87,7 +90,8 @@ func (w *trail) down(name string) error {
 	return nil
 }
 
-// link returns where a link leads to, EINVAL for what is no link. One that is looked at is held meanwhile.
+// link returns where a link leads to, EINVAL for what is no link. One that is looked at is held
+// meanwhile.
 func (w *trail) link(name string) (string, error) {
 	if w.look == nil {
 		return readlink(w.fd(), name)
@@ -112,8 +116,8 @@ func (w *trail) link(name string) (string, error) {
 	return readlink(fd, "")
 }
 
-// ErrMagic is the error of a path through one of the kernel's own links in /proc, such as /proc/1/root. What such a link
-// says is not where it leads.
+// ErrMagic is the error of a path through one of the kernel's own links in /proc, such as
+// /proc/1/root. What such a link says is not where it leads.
 var ErrMagic = errors.New("it leads through a link of /proc, which says nothing about where it leads")
 
 // plain returns an error where the links in the directory may be the kernel's own: proc(5).
@@ -126,9 +130,10 @@ func (w *trail) plain() error {
 	return err
 }
 
-// walk goes to the directory of a file and returns the file's name there, "." where the path ends in a directory. Links are
-// followed as path_resolution(7) does for a process whose root is the tree's; the last one only if follow is set.
-// Where the file or what a link leads to is missing, that is not an error yet: whoever opens it sees.
+// walk goes to the directory of a file and returns the file's name there, "." where the path ends
+// in a directory. Links are followed as path_resolution(7) does for a process whose root is the
+// tree's; the last one only if follow is set. Where the file or what a link leads to is missing,
+// that is not an error yet: whoever opens it sees.
 func (t *Tree) walk(name string, follow bool, look func(int, string) error) (w *trail, base string, err error) {
 	w = &trail{fds: append(make([]int, 0, 8), t.root), look: look}
 	if look != nil {
@@ -185,8 +190,8 @@ func (t *Tree) walk(name string, follow bool, look func(int, string) error) (w *
 	return w, ".", nil
 }
 
-// partsOf returns the parts of a path that lead anywhere, and an empty one at the end where that must be a directory. A link
-// can have two thousand that do not.
+// partsOf returns the parts of a path that lead anywhere, and an empty one at the end where that
+// must be a directory. A link can have two thousand that do not.
 func partsOf(name string) []string {
 	var parts []string
 	start := 0
@@ -252,8 +257,9 @@ type File struct {
 	Info    Info
 }
 
-// Read reads a regular file once links are followed. Nothing else is opened: what a device or a FIFO does to whoever opens
-// it is not known. A file that is larger than the limit is an error, and so is one that grows beyond it.
+// Read reads a regular file once links are followed. Nothing else is opened: what a device or a
+// FIFO does to whoever opens it is not known. A file that is larger than the limit is an error, and
+// so is one that grows beyond it.
 func (t *Tree) Read(name string, limit int64) (File, error) {
 	w, base, err := t.walk(name, true, nil)
 	if err != nil {
@@ -286,7 +292,8 @@ func (t *Tree) Open(name string, use func(fd int) error) error {
 	return use(fd)
 }
 
-// Nobody tells whether an error is the same for whoever opens a path: there is nothing, or nothing that can be followed.
+// Nobody tells whether an error is the same for whoever opens a path: there is nothing, or nothing
+// that can be followed.
 func Nobody(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP)
 }

@@ -49,7 +49,8 @@ func treeOf(t testing.TB, files map[string]string) (*Tree, string) {
 
 const limit = 1 << 16
 
-// TestRead: what is no regular file of the tree is refused at once, with its name and kind, and nothing outside is read.
+// TestRead: what is no regular file of the tree is refused at once, with its name and kind, and
+// nothing outside is read.
 func TestRead(t *testing.T) {
 	outside := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
@@ -63,22 +64,30 @@ func TestRead(t *testing.T) {
 	}{
 		{"a file", func(_, file string) error { return os.WriteFile(file, []byte("text"), 0o600) }, "text", nil},
 		{"an empty one", func(_, file string) error { return os.WriteFile(file, nil, 0o600) }, "", nil},
-		{"of the limit", func(_, file string) error { return os.WriteFile(file, make([]byte, limit), 0o600) }, strings.Repeat("\x00", limit), nil},
-		{"beyond the limit", func(_, file string) error { return os.WriteFile(file, make([]byte, limit+1), 0o600) }, "more than 65536 bytes", nil},
+		{"of the limit", func(_, file string) error { return os.WriteFile(file, make([]byte, limit), 0o600) },
+			strings.Repeat("\x00", limit), nil},
+		{"beyond the limit", func(_, file string) error { return os.WriteFile(file, make([]byte, limit+1), 0o600) },
+			"more than 65536 bytes", nil},
 		{"sparse", func(_, file string) error {
 			return errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, 1<<40))
 		}, "more than 65536 bytes", nil},
 		{"missing", func(string, string) error { return nil }, "no such file", fs.ErrNotExist},
-		{"a FIFO", func(_, file string) error { return unix.Mkfifo(file, 0o600) }, "it is a FIFO, not a regular file", nil},
-		{"a directory", func(_, file string) error { return os.Mkdir(file, 0o755) }, "it is a directory, not a regular file", nil},
-		{"a link to a device", func(_, file string) error { return os.Symlink("/dev/zero", file) }, "no such file", fs.ErrNotExist},
-		{"a link in a circle", func(_, file string) error { return os.Symlink(filepath.Base(file), file) }, "too many levels", unix.ELOOP},
-		{"an absolute link out", func(_, file string) error { return os.Symlink(outside, file) }, "no such file", fs.ErrNotExist},
+		{"a FIFO", func(_, file string) error { return unix.Mkfifo(file, 0o600) }, "it is a FIFO, not a regular file",
+			nil},
+		{"a directory", func(_, file string) error { return os.Mkdir(file, 0o755) },
+			"it is a directory, not a regular file", nil},
+		{"a link to a device", func(_, file string) error { return os.Symlink("/dev/zero", file) }, "no such file",
+			fs.ErrNotExist},
+		{"a link in a circle", func(_, file string) error { return os.Symlink(filepath.Base(file), file) },
+			"too many levels", unix.ELOOP},
+		{"an absolute link out", func(_, file string) error { return os.Symlink(outside, file) }, "no such file",
+			fs.ErrNotExist},
 		{"a relative link out", func(_, file string) error {
 			return os.Symlink(strings.Repeat("../", strings.Count(file, "/"))+outside[1:], file)
 		}, "no such file", fs.ErrNotExist},
 		{"a link to a file", func(root, file string) error {
-			return errors.Join(os.Mkdir(root+"/b", 0o755), os.WriteFile(root+"/b/c", []byte("linked"), 0o600), os.Symlink("/b/c", file))
+			return errors.Join(os.Mkdir(root+"/b", 0o755), os.WriteFile(root+"/b/c", []byte("linked"), 0o600),
+				os.Symlink("/b/c", file))
 		}, "linked", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -94,7 +103,8 @@ func TestRead(t *testing.T) {
 			switch {
 			case err == nil && string(f.Content) != c.want:
 				t.Errorf("read %.20q, want %.20q", f.Content, c.want)
-			case err != nil && (!strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), root+"/a/file")):
+			case err != nil &&
+				(!strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), root+"/a/file")):
 				t.Errorf("got %v, want %q and the name", err, c.want)
 			case c.kind != nil && !errors.Is(err, c.kind):
 				t.Errorf("got %v, want a %v", err, c.kind)
@@ -123,8 +133,8 @@ func TestGrows(t *testing.T) {
 	}
 }
 
-// TestAgainstTheKernel: in random trees of links, each path leads where the kernel leads it below a root:
-// RESOLVE_IN_ROOT of openat2(2).
+// TestAgainstTheKernel: in random trees of links, each path leads where the kernel leads it below a
+// root: RESOLVE_IN_ROOT of openat2(2).
 func TestAgainstTheKernel(t *testing.T) {
 	names := []string{"a", "b", "c", "..", ".", ""}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -157,7 +167,8 @@ func TestAgainstTheKernel(t *testing.T) {
 		}
 		for range 40 {
 			path := "/" + some(1+random.IntN(5), false)
-			how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+			how := &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC,
+				Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 			fd, theirs := unix.Openat2(files.root, path, how)
 			for errors.Is(theirs, unix.EAGAIN) { // something was renamed or mounted somewhere: openat2(2)
 				fd, theirs = unix.Openat2(files.root, path, how)
@@ -193,7 +204,8 @@ func TestAgainstTheKernel(t *testing.T) {
 
 // TestDescriptors: no walk leaves a descriptor open, however it ends.
 func TestDescriptors(t *testing.T) {
-	files, _ := treeOf(t, map[string]string{"a/b/file": "x", "a/link": "-> b/file", "a/loop": "-> loop", "a/gone": "-> nowhere/x"})
+	files, _ := treeOf(t,
+		map[string]string{"a/b/file": "x", "a/link": "-> b/file", "a/loop": "-> loop", "a/gone": "-> nowhere/x"})
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -202,7 +214,8 @@ func TestDescriptors(t *testing.T) {
 		return len(entries)
 	}
 	before := count()
-	for _, name := range []string{"/a/b/file", "/a/link", "/a/loop", "/a/gone", "/a/b/file/x", "/x/y", "/a/b", "/a/../a/b/./file", ""} {
+	for _, name := range []string{"/a/b/file", "/a/link", "/a/loop", "/a/gone", "/a/b/file/x", "/x/y", "/a/b",
+		"/a/../a/b/./file", ""} {
 		_, _ = files.Read(name, limit)
 		_, _ = files.Stat(name)
 		_, _ = files.Readlink(name)
@@ -228,12 +241,17 @@ func TestTrusted(t *testing.T) {
 		want string
 	}{
 		{"root's alone", func(string) error { return nil }, ""},
-		{"the directory", func(root string) error { return os.Chmod(root+"/a/b", 0o777) }, "/a/b can be written by others than root (mode drwxrwxrwx)"},
+		{"the directory", func(root string) error { return os.Chmod(root+"/a/b", 0o777) },
+			"/a/b can be written by others than root (mode drwxrwxrwx)"},
 		{"a group's", func(root string) error { return os.Chmod(root+"/a/b", 0o775) }, "/a/b can be written by others"},
 		{"one above", func(root string) error { return os.Chmod(root+"/a", 0o777) }, "/a can be written by others"},
-		{"both", func(root string) error { return errors.Join(os.Chmod(root+"/a", 0o777), os.Chmod(root+"/a/b", 0o777)) }, "/a can be"},
+		{"both", func(root string) error {
+			return errors.Join(os.Chmod(root+"/a", 0o777),
+				os.Chmod(root+"/a/b", 0o777))
+		}, "/a can be"},
 		{"a sticky one above", func(root string) error { return os.Chmod(root+"/a", os.ModeSticky|0o777) }, ""},
-		{"a sticky directory", func(root string) error { return os.Chmod(root+"/a/b", os.ModeSticky|0o777) }, "/a/b can be written by others"},
+		{"a sticky directory", func(root string) error { return os.Chmod(root+"/a/b", os.ModeSticky|0o777) },
+			"/a/b can be written by others"},
 		{"the root itself", func(root string) error { return os.Chmod(root, 0o777) }, "/ can be written by others"},
 		{"a link there", func(root string) error {
 			return errors.Join(os.Rename(root+"/a", root+"/c"), os.Symlink("c", root+"/a"))
@@ -241,9 +259,11 @@ func TestTrusted(t *testing.T) {
 		{"a link to others'", func(root string) error {
 			return errors.Join(os.Chmod(root+"/a", 0o777), os.Rename(root+"/a", root+"/c"), os.Symlink("c", root+"/a"))
 		}, "/c can be written by others"},
-		{"another user's", func(root string) error { return os.Chown(root+"/a/b", others, 0) }, "/a/b belongs to user 12345"},
+		{"another user's", func(root string) error { return os.Chown(root+"/a/b", others, 0) },
+			"/a/b belongs to user 12345"},
 		{"another user's link in a sticky one", func(root string) error {
-			return errors.Join(os.Chmod(root+"/a", os.ModeSticky|0o777), os.Rename(root+"/a/b", root+"/b"), os.Symlink("/b", root+"/a/b"),
+			return errors.Join(os.Chmod(root+"/a", os.ModeSticky|0o777), os.Rename(root+"/a/b", root+"/b"),
+				os.Symlink("/b", root+"/a/b"),
 				os.Lchown(root+"/a/b", others, 0))
 		}, "/a/b belongs to user 12345"},
 	} {
@@ -261,19 +281,23 @@ func TestTrusted(t *testing.T) {
 				d.Close()
 			case c.want == "":
 				t.Errorf("got %v", err)
-			case !errors.As(err, &untrusted) || !strings.HasPrefix(err.Error(), filepath.Join(root, strings.Fields(c.want)[0])+c.want[len(strings.Fields(c.want)[0]):]):
+			case !errors.As(err, &untrusted) ||
+				!strings.HasPrefix(err.Error(),
+					filepath.Join(root, strings.Fields(c.want)[0])+c.want[len(strings.Fields(c.want)[0]):]):
 				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
 }
 
-// TestSwapped: while another process exchanges a directory, a link and files, nothing outside is read or written and nothing
-// blocks: what was looked at is what is read.
+// TestSwapped: while another process exchanges a directory, a link and files, nothing outside is
+// read or written and nothing blocks: what was looked at is what is read.
 func TestSwapped(t *testing.T) {
-	files, root := treeOf(t, map[string]string{"a/x/file": "inside", "b/x": "-> /../../../../../../../../tmp", "a/other": "inside"})
+	files, root := treeOf(t,
+		map[string]string{"a/x/file": "inside", "b/x": "-> /../../../../../../../../tmp", "a/other": "inside"})
 	outside := filepath.Join(t.TempDir(), "file")
-	if err := errors.Join(os.WriteFile(outside, []byte("secret"), 0o600), unix.Mkfifo(root+"/fifo", 0o600), os.Symlink(outside, root+"/out")); err != nil {
+	if err := errors.Join(os.WriteFile(outside, []byte("secret"), 0o600), unix.Mkfifo(root+"/fifo", 0o600),
+		os.Symlink(outside, root+"/out")); err != nil {
 		t.Fatal(err)
 	}
 	var stop atomic.Bool
@@ -303,7 +327,8 @@ func TestSwapped(t *testing.T) {
 	}
 }
 
-// TestPut: a file is there as a whole with its attributes, whatever was there and whatever the umask.
+// TestPut: a file is there as a whole with its attributes, whatever was there and whatever the
+// umask.
 func TestPut(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	files, root := treeOf(t, nil)
@@ -350,8 +375,11 @@ var ours = Attributes{Mode: 0o644}
 
 // FuzzResolve: no path leads out of a tree, and what a path resolves to resolves to itself.
 func FuzzResolve(f *testing.F) {
-	files, _ := treeOf(f, map[string]string{"a/b/file": "x", "a/up": "-> ../../..", "a/abs": "-> /a/b", "l": "-> a/up/a/abs/file", "loop": "-> loop"})
-	for _, seed := range []string{"/a/b/file", "/l", "/a/up/../a", "/loop", "//a/./b/..", "/a/abs/file/", "/\x00", strings.Repeat("a/../", 500)} {
+	files, _ := treeOf(f,
+		map[string]string{"a/b/file": "x", "a/up": "-> ../../..", "a/abs": "-> /a/b", "l": "-> a/up/a/abs/file",
+			"loop": "-> loop"})
+	for _, seed := range []string{"/a/b/file", "/l", "/a/up/../a", "/loop", "//a/./b/..", "/a/abs/file/", "/\x00",
+		strings.Repeat("a/../", 500)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, name string) {

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// apply mounts the layers, whose files in memory lie in scratch. A nested layer is made in scratch and moved when all are made:
-// in its place it would hide what the layers inside it are made of.
+// apply mounts the layers, whose files in memory lie in scratch. A nested layer is made in scratch
+// and moved when all are made: in its place it would hide what the layers inside it are made of.
 func apply(layers []layer, scratch string) error {
 	if err := syscall.Mount("tmpfs", scratch, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=0700"); err != nil {
 		return fmt.Errorf("mount a tmpfs: %w", err)
@@ -49,8 +49,9 @@ func apply(layers []layer, scratch string) error {
 	return nil
 }
 
-// mount mounts a layer on place: an overlay of the target or, for a file and where overlayfs cannot have the target, a read-only
-// bind mount of it. The directory at, which it makes, gets the overlay's files.
+// mount mounts a layer on place: an overlay of the target or, for a file and where overlayfs cannot
+// have the target, a read-only bind mount of it. The directory at, which it makes, gets the
+// overlay's files.
 func (l layer) mount(at, place string, directory bool) error {
 	dirs := []string{at, at + "/upper", at + "/work"}
 	if directory && l.nested {
@@ -77,7 +78,8 @@ func (l layer) mount(at, place string, directory bool) error {
 
 var overlayEscapes = strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`)
 
-// bindReadOnly mounts a file or directory, without the mounts below it, in another place, where it cannot be written to.
+// bindReadOnly mounts a file or directory, without the mounts below it, in another place, where it
+// cannot be written to.
 func bindReadOnly(from, to string) error {
 	err := syscall.Mount(from, to, "", syscall.MS_BIND, "")
 	if err == nil {

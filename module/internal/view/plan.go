@@ -9,11 +9,13 @@ import (
 	"strings"
 )
 
-// written are the trees that package managers and the rpm database write to even when they only answer questions: metadata,
-// logs, locks, and the shared memory of the database.
-var written = []string{"/var/cache", "/var/lib", "/var/log", "/var/tmp", "/run", "/usr/lib/sysimage", "/usr/share/rpm", "/root", "/etc"}
+// written are the trees that package managers and the rpm database write to even when they only
+// answer questions: metadata, logs, locks, and the shared memory of the database.
+var written = []string{"/var/cache", "/var/lib", "/var/log", "/var/tmp", "/run", "/usr/lib/sysimage", "/usr/share/rpm",
+	"/root", "/etc"}
 
-// scratches are the directories on which the view can mount the file system in memory that it writes to.
+// scratches are the directories on which the view can mount the file system in memory that it
+// writes to.
 var scratches = []string{"/tmp", "/mnt", "/media", "/srv"}
 
 // chooseScratch returns the first of scratches that is a directory and does not contain root.
@@ -29,7 +31,8 @@ func chooseScratch(root string, isDirectory func(string) bool) (string, error) {
 // mount is a line of mountinfo.
 type mount struct{ point, kind string }
 
-// readMounts reads mountinfo, see proc(5): the mount point is the fifth field of a line, its type the first after a dash alone.
+// readMounts reads mountinfo, see proc(5): the mount point is the fifth field of a line, its type
+// the first after a dash alone.
 func readMounts(content string) []mount {
 	var mounts []mount
 	for _, line := range strings.Split(content, "\n") {
@@ -48,7 +51,8 @@ var mountEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", 
 // layer is a directory or file of the view that is not the host's own.
 type layer struct {
 	target string
-	// tree: it is one of the written trees, which is left out where it is missing, or a link into another one.
+	// tree: it is one of the written trees, which is left out where it is missing, or a link into
+	// another one.
 	tree bool
 	// required: without it the view is of no use.
 	required bool
@@ -58,9 +62,10 @@ type layer struct {
 	nested bool
 }
 
-// planLayers returns the layers of a view of the host, and of the tree below root, in the order of their names: one for each
-// written tree, and one for each mount below, since an overlay does not show what is mounted on its lower directory. A mount
-// that cannot hold files of a package manager is left out, unless one of the needed files of the tree lies there.
+// planLayers returns the layers of a view of the host, and of the tree below root, in the order of
+// their names: one for each written tree, and one for each mount below, since an overlay does not
+// show what is mounted on its lower directory. A mount that cannot hold files of a package manager
+// is left out, unless one of the needed files of the tree lies there.
 func planLayers(root string, needed []string, mounts []mount) []layer {
 	trees := slices.Clone(written)
 	if root != "/" {
@@ -70,7 +75,8 @@ func planLayers(root string, needed []string, mounts []mount) []layer {
 	}
 	required := func(target string) bool {
 		return slices.Contains(trees, target) ||
-			slices.ContainsFunc(needed, func(file string) bool { return strings.HasPrefix(filepath.Join(root, file), target+"/") })
+			slices.ContainsFunc(needed,
+				func(file string) bool { return strings.HasPrefix(filepath.Join(root, file), target+"/") })
 	}
 	targets, known := slices.Clone(trees), map[string]bool{}
 	for _, tree := range trees {
@@ -105,10 +111,12 @@ func planLayers(root string, needed []string, mounts []mount) []layer {
 	return layers
 }
 
-// skippedKind reports whether a file system of this kind is left out of the view: the kernel's own, which hold no files of a
-// package manager, or network and FUSE mounts, on which even stat(2) may hang.
+// skippedKind reports whether a file system of this kind is left out of the view: the kernel's own,
+// which hold no files of a package manager, or network and FUSE mounts, on which even stat(2) may
+// hang.
 func skippedKind(kind string) bool {
-	return strings.HasPrefix(kind, "fuse") || strings.HasPrefix(kind, "nfs") || slices.Contains(strings.Fields(skippedKinds), kind)
+	return strings.HasPrefix(kind, "fuse") || strings.HasPrefix(kind, "nfs") ||
+		slices.Contains(strings.Fields(skippedKinds), kind)
 }
 
 const skippedKinds = "proc sysfs cgroup cgroup2 devtmpfs devpts mqueue bpf debugfs tracefs securityfs selinuxfs configfs nsfs autofs " +

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package view runs programs that see other mounts than the host's: a copy of its trees that is thrown away, or a /proc
-// that cannot be written to.
+// Package view runs programs that see other mounts than the host's: a copy of its trees that is
+// thrown away, or a /proc that cannot be written to.
 package view
 
 import (
@@ -14,7 +14,8 @@ import (
 	"syscall"
 )
 
-// Mounts is a thread with mounts of its own. It is made at the first call of Do, and serves until Close.
+// Mounts is a thread with mounts of its own. It is made at the first call of Do, and serves until
+// Close.
 type Mounts struct {
 	enter    func() error // changes the thread's mounts
 	purpose  string       // what they are for, in an error
@@ -33,9 +34,10 @@ func newMounts(purpose string, enter func() error) *Mounts {
 	return &Mounts{enter: enter, purpose: purpose, requests: make(chan func(error)), closed: make(chan struct{})}
 }
 
-// Throwaway returns a view of the host, and of the tree below root, in which written files go to memory and are gone with
-// Close. It contains the needed files of the tree. An ordinary user cannot have such a view and cannot write to these trees
-// either: the functions of an ordinary user are called without it.
+// Throwaway returns a view of the host, and of the tree below root, in which written files go to
+// memory and are gone with Close. It contains the needed files of the tree. An ordinary user cannot
+// have such a view and cannot write to these trees either: the functions of an ordinary user are
+// called without it.
 func Throwaway(root string, needed []string) *Mounts {
 	if os.Geteuid() != 0 {
 		return nil
@@ -49,8 +51,8 @@ func Throwaway(root string, needed []string) *Mounts {
 	})
 }
 
-// ReadOnlyProc returns a view of the host in which the directory is a /proc that cannot be written to. What runs there can
-// neither set what the kernel of this host holds, nor mount another /proc.
+// ReadOnlyProc returns a view of the host in which the directory is a /proc that cannot be written
+// to. What runs there can neither set what the kernel of this host holds, nor mount another /proc.
 func ReadOnlyProc(directory string) *Mounts {
 	return newMounts("keep what runs in the tree from the kernel of this host", func() error {
 		if err := unshareMounts(); err != nil {
@@ -99,7 +101,8 @@ func (m *Mounts) serve() {
 	}
 }
 
-// Close ends the thread. It must not be called by two goroutines at once. Programs that were started there keep its mounts; those that are to die with their parent (prctl(2),
+// Close ends the thread. It must not be called by two goroutines at once. Programs that were
+// started there keep its mounts; those that are to die with their parent (prctl(2),
 // PR_SET_PDEATHSIG) die.
 func (m *Mounts) Close() {
 	if m != nil {

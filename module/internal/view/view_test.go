@@ -25,7 +25,8 @@ func TestReadMounts(t *testing.T) {
 	for _, m := range mounts {
 		all = append(all, fmt.Sprint(m.point, "|", m.kind, "|", skippedKind(m.kind)))
 	}
-	if want := []string{"/|ext4|false", "/var/lib/a b|tmpfs|false", "/run/user/1000/gvfs|fuse.gvfsd-fuse|true"}; !slices.Equal(all, want) {
+	if want := []string{"/|ext4|false", "/var/lib/a b|tmpfs|false",
+		"/run/user/1000/gvfs|fuse.gvfsd-fuse|true"}; !slices.Equal(all, want) {
 		t.Errorf("%q", all)
 	}
 }
@@ -56,7 +57,8 @@ func inMounts(t *testing.T, f func()) {
 	}
 }
 
-// TestViewOfMounts: the view has what is mounted below the trees, as deep as it goes, and nothing that is written there reaches it.
+// TestViewOfMounts: the view has what is mounted below the trees, as deep as it goes, and nothing
+// that is written there reaches it.
 func TestViewOfMounts(t *testing.T) {
 	root := t.TempDir()
 	inMounts(t, func() {
@@ -92,7 +94,8 @@ func TestViewOfMounts(t *testing.T) {
 			for _, dir := range []string{"/layers/u", "/layers/w"} {
 				must(os.Mkdir(root+dir+at, 0o755))
 			}
-			options := fmt.Sprintf("lowerdir=%s,upperdir=%s/layers/u%s,workdir=%s/layers/w%s", lower, root, at, root, at)
+			options := fmt.Sprintf("lowerdir=%s,upperdir=%s/layers/u%s,workdir=%s/layers/w%s", lower, root, at, root,
+				at)
 			must(syscall.Mount("overlay", lower, "overlay", 0, options))
 		}
 		must(os.MkdirAll(root+"/run/proc", 0o755))
@@ -137,17 +140,25 @@ func TestPlanLayers(t *testing.T) {
 		want   []string // of the layers that are not a tree of the host's own
 	}{
 		"the host alone": {root: "/", mounts: []mount{{"/", "ext4"}, {"/home", "xfs"}, {"/proc", "proc"}}},
-		"mounts below a tree": {root: "/", mounts: []mount{{"/var/lib/rpm", "xfs"}, {"/var/lib/rpm/deep", "tmpfs"}, {"/run/lock", "tmpfs"}},
-			want: []string{"/run/lock nested", "/var/lib/rpm nested", "/var/lib/rpm/deep nested"}},
-		"of a network or the kernel": {root: "/", mounts: []mount{{"/var/lib/nfs", "nfs4"}, {"/run/user/0/gvfs", "fuse.gvfsd"}, {"/var/lib/b", "binfmt_misc"}}},
-		"but what is needed": {root: "/", needed: []string{"/var/lib/rpm/rpmdb.sqlite"}, mounts: []mount{{"/var/lib/rpm", "nfs4"}, {"/var/lib/other", "nfs4"}},
-			want: []string{"/var/lib/rpm nested required"}},
-		"mounted twice": {root: "/", mounts: []mount{{"/run/lock", "tmpfs"}, {"/run/lock", "tmpfs"}}, want: []string{"/run/lock nested"}},
+		"mounts below a tree": {root: "/",
+			mounts: []mount{{"/var/lib/rpm", "xfs"}, {"/var/lib/rpm/deep", "tmpfs"}, {"/run/lock", "tmpfs"}},
+			want:   []string{"/run/lock nested", "/var/lib/rpm nested", "/var/lib/rpm/deep nested"}},
+		"of a network or the kernel": {root: "/",
+			mounts: []mount{{"/var/lib/nfs", "nfs4"}, {"/run/user/0/gvfs", "fuse.gvfsd"},
+				{"/var/lib/b", "binfmt_misc"}}},
+		"but what is needed": {root: "/", needed: []string{"/var/lib/rpm/rpmdb.sqlite"},
+			mounts: []mount{{"/var/lib/rpm", "nfs4"}, {"/var/lib/other", "nfs4"}},
+			want:   []string{"/var/lib/rpm nested required"}},
+		"mounted twice": {root: "/", mounts: []mount{{"/run/lock", "tmpfs"}, {"/run/lock", "tmpfs"}},
+			want: []string{"/run/lock nested"}},
 		"a tree of an image": {root: "/srv/image", needed: []string{"/var/lib/rpm/rpmdb.sqlite"},
 			mounts: []mount{{"/srv/image/var/lib/rpm", "xfs"}, {"/srv/image/home", "xfs"}},
-			want: []string{"/srv/image/etc tree required", "/srv/image/root tree required", "/srv/image/run tree required",
-				"/srv/image/usr/lib/sysimage tree required", "/srv/image/usr/share/rpm tree required", "/srv/image/var/cache tree required",
-				"/srv/image/var/lib nested tree required", "/srv/image/var/lib/rpm nested required", "/srv/image/var/log tree required",
+			want: []string{"/srv/image/etc tree required", "/srv/image/root tree required",
+				"/srv/image/run tree required",
+				"/srv/image/usr/lib/sysimage tree required", "/srv/image/usr/share/rpm tree required",
+				"/srv/image/var/cache tree required",
+				"/srv/image/var/lib nested tree required", "/srv/image/var/lib/rpm nested required",
+				"/srv/image/var/log tree required",
 				"/srv/image/var/tmp tree required"}},
 	} {
 		layers := planLayers(c.root, c.needed, c.mounts)

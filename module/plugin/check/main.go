@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Check holds a plugin for backend_plugin against what the module expects of one: go run ./module/plugin/check PLUGIN. With
-// -package NAME, the package is installed and removed again, on this host.
+// Check holds a plugin for backend_plugin against what the module expects of one: go run
+// ./module/plugin/check PLUGIN. With -package NAME, the package is installed and removed again, on
+// this host.
 package main
 
 import (
@@ -16,7 +17,8 @@ import (
 )
 
 func main() {
-	name := flag.String("package", "", "a package that the plugin offers, to be installed and removed again on this host")
+	name := flag.String("package", "",
+		"a package that the plugin offers, to be installed and removed again on this host")
 	verbose := flag.Bool("v", false, "show the plugin's log")
 	flag.Usage = func() {
 		_, _ = fmt.Fprintln(flag.CommandLine.Output(), "usage: check [-v] [-package NAME] PLUGIN")

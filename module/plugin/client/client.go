@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package client runs a package manager of a site's own as a process, by go-plugin, and asks it. Nothing that it says or does
-// is trusted more than that: it is the program with the given checksum, and it is ended when it does not behave.
+// Package client runs a package manager of a site's own as a process, by go-plugin, and asks it.
+// Nothing that it says or does is trusted more than that: it is the program with the given
+// checksum, and it is ended when it does not behave.
 package client
 
 import (
@@ -33,24 +34,28 @@ type Config struct {
 	// File is the absolute path of its program, SHA256 the checksum that it must have, in hex.
 	File, SHA256 string
 	Host         port.Host
-	// Starting starts the process, for instance in a view where what it writes is thrown away; nil: just start it.
+	// Starting starts the process, for instance in a view where what it writes is thrown away; nil:
+	// just start it.
 	Starting func(start func() error) error
 }
 
-// How long it may take, besides the deadline of each call, which is the caller's. Strings, so that a test can build the program with less patience (-ldflags -X).
+// How long it may take, besides the deadline of each call, which is the caller's. Strings, so that
+// a test can build the program with less patience (-ldflags -X).
 var (
 	startPatience = "15s"
-	// extraPatience is for those who notice themselves that their time is over, and say what took so long.
+	// extraPatience is for those who notice themselves that their time is over, and say what took
+	// so long.
 	extraPatience = "15s"
-	// quitGrace is for those who are told to go, stopGrace for those who are told to let go of what they do, killGrace for those
-	// who are being ended. All but the first are longer than a program gets that backend.Run ends.
+	// quitGrace is for those who are told to go, stopGrace for those who are told to let go of what
+	// they do, killGrace for those who are being ended. All but the first are longer than a program
+	// gets that backend.Run ends.
 	quitGrace = "3s"
 	stopGrace = "15s"
 	killGrace = "12s"
 )
 
-// answerLimit bounds what a plugin may send until the next question. A real answer has some kilobytes; in memory, it can become a
-// hundred times as large.
+// answerLimit bounds what a plugin may send until the next question. A real answer has some
+// kilobytes; in memory, it can become a hundred times as large.
 const answerLimit = 1 << 20
 
 func patience(text string) time.Duration {
@@ -127,7 +132,9 @@ func (m *Manager) begin(ctx context.Context, dir string) error {
 		return err
 	}
 	if a.Protocol != wire.Protocol {
-		return m.fail(opening.Words, fmt.Sprintf("it said in the handshake that it speaks protocol %d, and now %d: build it anew", wire.Protocol, a.Protocol))
+		return m.fail(opening.Words,
+			fmt.Sprintf("it said in the handshake that it speaks protocol %d, and now %d: build it anew", wire.Protocol,
+				a.Protocol))
 	}
 	if problem := describes(a.Description); problem != "" {
 		return m.fail(opening.Words, problem)
@@ -200,7 +207,8 @@ func (m *Manager) lastWords() string {
 	return ""
 }
 
-// Question is a method of the plugin's, what it is asked in words, and the field of the answer that is for it.
+// Question is a method of the plugin's, what it is asked in words, and the field of the answer that
+// is for it.
 type question struct{ Name, Words, Field string }
 
 // The questions.
@@ -218,7 +226,8 @@ var (
 // everyAnswer are the fields that may be in any answer.
 var everyAnswer = []string{"Code", "Cause", "Protocol"}
 
-// unasked returns the name of a field that an answer has although nobody asked for it, "" where there is none.
+// unasked returns the name of a field that an answer has although nobody asked for it, "" where
+// there is none.
 func (q question) unasked(a wire.Answer) string {
 	fields := reflect.ValueOf(a)
 	for i := range fields.NumField() {
@@ -230,7 +239,8 @@ func (q question) unasked(a wire.Answer) string {
 	return ""
 }
 
-// ask asks, and returns what the answer's code means. A plugin that does not answer as it should is ended, and asked nothing more.
+// ask asks, and returns what the answer's code means. A plugin that does not answer as it should is
+// ended, and asked nothing more.
 func (m *Manager) ask(ctx context.Context, q question, names []string) (wire.Answer, error) {
 	a, err := m.once(ctx, q, names)
 	if err != nil {
@@ -247,7 +257,9 @@ func (m *Manager) ask(ctx context.Context, q question, names []string) (wire.Ans
 	case wire.Failed:
 		return a, fmt.Errorf("the plugin %s, %s, failed: %s", m.config.File, q.Words, cause)
 	}
-	return a, m.fail(q.Words, fmt.Sprintf("it answered with the code %q, which protocol %d does not have", port.Line(string(a.Code), 50), wire.Protocol))
+	return a, m.fail(q.Words,
+		fmt.Sprintf("it answered with the code %q, which protocol %d does not have", port.Line(string(a.Code), 50),
+			wire.Protocol))
 }
 
 // busyError says who uses the manager, in the plugin's words.
@@ -276,7 +288,10 @@ func (m *Manager) once(ctx context.Context, q question, names []string) (wire.An
 	a := &wire.Answer{}
 	asked := wire.Question{Protocol: wire.Protocol, Host: m.config.Host, Names: names, Patience: patient}
 	answered := make(chan error, 1)
-	go func() { answered <- m.rpc.Call(wire.Method(q.Name), asked, a) }() // where nobody reads, asking takes its time, too
+	go func() {
+		answered <- m.rpc.Call(wire.Method(q.Name), asked,
+			a)
+	}() // where nobody reads, asking takes its time, too
 	deadline := time.NewTimer(patient + patience(extraPatience))
 	defer deadline.Stop()
 	stopped, late := ctx.Done(), "it gave no answer"
@@ -305,13 +320,15 @@ func (m *Manager) once(ctx context.Context, q question, names []string) (wire.An
 			}
 			// It stays, for what has to be put back; so it must let go of what it does.
 			stopped, late = nil, "a signal asked the run to stop, and it did not let go within "+stopGrace
-			go m.rpc.Call(wire.Method("Cancel"), wire.Question{}, &wire.Answer{}) //nolint:errcheck // that it lets go is what counts
+			//nolint:errcheck // that it lets go is what counts
+			go m.rpc.Call(wire.Method("Cancel"), wire.Question{}, &wire.Answer{})
 			deadline.Reset(patience(stopGrace))
 		}
 	}
 }
 
-// overdue reports whether a context has ended since its call has had its time; otherwise a signal asked the run to stop.
+// overdue reports whether a context has ended since its call has had its time; otherwise a signal
+// asked the run to stop.
 func overdue(ctx context.Context) bool {
 	var overdue driver.Overdue
 	return errors.As(context.Cause(ctx), &overdue)
@@ -334,7 +351,8 @@ func (m *Manager) lost(q question, names []string, why string) error {
 func (m *Manager) broken(err error) string {
 	var refused rpc.ServerError
 	if errors.As(err, &refused) {
-		return fmt.Sprintf("it said in the handshake that it speaks protocol %d, and does not: %s", wire.Protocol, port.Line(err.Error(), 300))
+		return fmt.Sprintf("it said in the handshake that it speaks protocol %d, and does not: %s", wire.Protocol,
+			port.Line(err.Error(), 300))
 	}
 	if m.connection != nil && m.connection.left.Load() <= 0 {
 		return fmt.Sprintf("it sent more than %d bytes and was ended", answerLimit)
@@ -378,7 +396,8 @@ func (m *Manager) Close() error {
 		select {
 		case <-m.process.exited:
 		case <-time.After(patience(quitGrace)):
-			err = fmt.Errorf("the plugin %s, when told to quit: it did not within %s and was ended", m.config.File, quitGrace)
+			err = fmt.Errorf("the plugin %s, when told to quit: it did not within %s and was ended", m.config.File,
+				quitGrace)
 		}
 	}
 	m.process.end(patience(quitGrace)) // nothing is being changed

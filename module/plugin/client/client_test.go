@@ -53,13 +53,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// patient sets how long the first answer, the others, and another user of the manager are waited for.
+// patient sets how long the first answer, the others, and another user of the manager are waited
+// for.
 func patient(start, answer, lock string) {
 	startPatience, lockPatience = start, lock
 	driver.QueryPatience, driver.AskPatience, driver.TransactionPatience = answer, answer, answer
 }
 
-// hurry has little patience for the rest of a test, where the end of it is what is looked at. Elsewhere a slow machine is no failure.
+// hurry has little patience for the rest of a test, where the end of it is what is looked at.
+// Elsewhere a slow machine is no failure.
 func hurry(t *testing.T) {
 	t.Helper()
 	start, answer, lock := startPatience, driver.QueryPatience, lockPatience
@@ -69,7 +71,8 @@ func hurry(t *testing.T) {
 
 var lockPatience string
 
-// place puts the program where the test can call it what it does, and returns its path and checksum.
+// place puts the program where the test can call it what it does, and returns its path and
+// checksum.
 func place(t *testing.T, does string) (file, sum string) {
 	t.Helper()
 	program, err := built()
@@ -114,7 +117,8 @@ func (l *lines) String() string {
 
 // drive has a driver ask a plugin, as the module does.
 func drive(m *Manager) *driver.Driver {
-	return driver.New(m, driver.Config{Detail: " (the plugin " + m.config.File + ")", Serial: true, LockTimeout: patience(lockPatience)})
+	return driver.New(m,
+		driver.Config{Detail: " (the plugin " + m.config.File + ")", Serial: true, LockTimeout: patience(lockPatience)})
 }
 
 // start opens the plugin that does something, with a log to look at.
@@ -123,7 +127,8 @@ func start(t *testing.T, does string) (d *driver.Driver, file string, log *lines
 	file, sum := place(t, does)
 	log = &lines{}
 	logger := hclog.New(&hclog.LoggerOptions{Output: log, Level: hclog.Debug})
-	m, err := Open(hclog.WithContext(context.Background(), logger), Config{File: file, SHA256: sum, Host: port.Host{Root: "/"}})
+	m, err := Open(hclog.WithContext(context.Background(), logger),
+		Config{File: file, SHA256: sum, Host: port.Host{Root: "/"}})
 	t.Cleanup(func() { nothingLeft(t, filepath.Dir(file)) })
 	if err != nil {
 		return nil, file, log, err
@@ -194,7 +199,8 @@ func TestWhatDoesNotStart(t *testing.T) {
 	}
 }
 
-// TestWhatMisbehaves: whatever a plugin does when it is asked is one clear failure, it is ended, and asked nothing more.
+// TestWhatMisbehaves: whatever a plugin does when it is asked is one clear failure, it is ended,
+// and asked nothing more.
 func TestWhatMisbehaves(t *testing.T) {
 	for does, want := range map[string]string{
 		"panics":                    "when asked what is installed: it ended with exit code 2, its last words: panic: the index is out of range",
@@ -262,7 +268,8 @@ func TestWhatMisbehaves(t *testing.T) {
 				err = m.Remove(ctx, "gdb")
 			case does == "stops-then":
 				time.Sleep(200 * time.Millisecond)
-				_, err = m.Installed(ctx, slices.Repeat([]string{strings.Repeat("x", port.NameLimit)}, 8000)) // more than its socket takes
+				// more than its socket takes
+				_, err = m.Installed(ctx, slices.Repeat([]string{strings.Repeat("x", port.NameLimit)}, 8000))
 			default:
 				_, err = m.Installed(ctx, []string{"gdb", "lldb"})
 			}
@@ -312,7 +319,8 @@ func TestWhatIsNoMisbehaviour(t *testing.T) {
 			if err := m.Close(); err != nil {
 				t.Error(err)
 			}
-			if does == "logs-much" && (len(log.String()) > 2*talkLimit || !strings.Contains(log.String(), "further lines are left out")) {
+			if does == "logs-much" &&
+				(len(log.String()) > 2*talkLimit || !strings.Contains(log.String(), "further lines are left out")) {
 				t.Errorf("the log has %d bytes", len(log.String()))
 			}
 		})
@@ -327,7 +335,8 @@ func TestWhatIsNoMisbehaviour(t *testing.T) {
 	wantError(t, m.Install(ctx, "gdb"), file, "reports success, but its database says that gdb is not installed")
 }
 
-// TestLog: a plugin's lines are lines of ours, by its name, and nothing in them passes for another line.
+// TestLog: a plugin's lines are lines of ours, by its name, and nothing in them passes for another
+// line.
 func TestLog(t *testing.T) {
 	m, _, log, err := start(t, "logs")
 	if err != nil {
@@ -378,12 +387,14 @@ func TestLogOfGarbage(t *testing.T) {
 	}
 }
 
-// TestLogWithoutOutput: a logger that has only sinks, as that of an ordinary run, has a plugin's lines as well.
+// TestLogWithoutOutput: a logger that has only sinks, as that of an ordinary run, has a plugin's
+// lines as well.
 func TestLogWithoutOutput(t *testing.T) {
 	file, sum := place(t, "forges")
 	log, sink := hclog.NewInterceptLogger(&hclog.LoggerOptions{Level: hclog.Off}), &sink{}
 	log.RegisterSink(sink)
-	m, err := Open(hclog.WithContext(context.Background(), log), Config{File: file, SHA256: sum, Host: port.Host{Root: "/"}})
+	m, err := Open(hclog.WithContext(context.Background(), log),
+		Config{File: file, SHA256: sum, Host: port.Host{Root: "/"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +404,8 @@ func TestLogWithoutOutput(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
-	if got, want := sink.String(), "backend_plugin.forges [info] done [changed true state restricted]\n"; !strings.Contains(got, want) {
+	if got, want := sink.String(),
+		"backend_plugin.forges [info] done [changed true state restricted]\n"; !strings.Contains(got, want) {
 		t.Errorf("no %q in %s", want, got)
 	}
 }
@@ -405,7 +417,8 @@ func (s *sink) Accept(name string, level hclog.Level, message string, args ...an
 	fmt.Fprintln(s, name, "["+level.String()+"]", message, args)
 }
 
-// TestEnds: a plugin that does not quit is ended with what it has started, and so is one whose run is asked to stop.
+// TestEnds: a plugin that does not quit is ended with what it has started, and so is one whose run
+// is asked to stop.
 func TestEnds(t *testing.T) {
 	for _, does := range []string{"never-ends", "never-ends-and-leaves-a-child"} {
 		m, file, _, err := start(t, does)
@@ -427,7 +440,8 @@ func TestEnds(t *testing.T) {
 	nothingLeft(t, filepath.Dir(file))
 }
 
-// TestStopped: a run that is asked to stop says so, whether its question was asked already or not, and the plugin stays.
+// TestStopped: a run that is asked to stop says so, whether its question was asked already or not,
+// and the plugin stays.
 func TestStopped(t *testing.T) {
 	m, file, _, err := start(t, "is-slow")
 	if err != nil {
@@ -446,7 +460,8 @@ func TestStopped(t *testing.T) {
 	}
 }
 
-// TestGraces: a program that backend.Run ends has its time before we lose patience with the plugin that waits for it.
+// TestGraces: a program that backend.Run ends has its time before we lose patience with the plugin
+// that waits for it.
 func TestGraces(t *testing.T) {
 	for _, grace := range graces {
 		if patience(grace) <= wire.Grace {
@@ -490,10 +505,13 @@ func TestDescriptors(t *testing.T) {
 	}
 }
 
-// TestPatience: yamux has no deadlines beside ours, and no word on our stderr. scripts/plugin waits longer than it would.
+// TestPatience: yamux has no deadlines beside ours, and no word on our stderr. scripts/plugin waits
+// longer than it would.
 func TestPatience(t *testing.T) {
 	c := patientMux()
-	if c.EnableKeepAlive || c.StreamOpenTimeout != 0 || c.ConnectionWriteTimeout < patience(driver.TransactionPatience)+patience(extraPatience) || c.LogOutput != io.Discard {
+	if c.EnableKeepAlive || c.StreamOpenTimeout != 0 ||
+		c.ConnectionWriteTimeout < patience(driver.TransactionPatience)+patience(extraPatience) ||
+		c.LogOutput != io.Discard {
 		t.Errorf("%+v", c)
 	}
 }

@@ -17,9 +17,10 @@ import (
 	"hardening.yama/module/plugin/internal/wire"
 )
 
-// connect connects to the service, as go-plugin's own client would: by streams for its control, for what is printed to stdout
-// and to stderr, and for what it calls a plugin. But that one has a bound to nothing that is sent, gives up a plugin that is busy
-// for 40 seconds, and says so on our stderr; here, the deadline of each question is what counts.
+// connect connects to the service, as go-plugin's own client would: by streams for its control, for
+// what is printed to stdout and to stderr, and for what it calls a plugin. But that one has a bound
+// to nothing that is sent, gives up a plugin that is busy for 40 seconds, and says so on our
+// stderr; here, the deadline of each question is what counts.
 func (m *Manager) connect(address net.Addr) error {
 	connection, err := net.Dial(address.Network(), address.String())
 	if err != nil {

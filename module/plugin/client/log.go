@@ -17,7 +17,8 @@ import (
 const (
 	// lineLimit bounds a line of a plugin's log.
 	lineLimit = 1000
-	// talkLimit bounds all of them together: they go to the system's log, and leave the lines of ours room in the report.
+	// talkLimit bounds all of them together: they go to the system's log, and leave the lines of
+	// ours room in the report.
 	talkLimit = 24 << 10
 	// lineCost is what a line takes beside its text: its level, its logger's name.
 	lineCost = 60
@@ -68,14 +69,16 @@ func (t *talk) say(level hclog.Level, message string, args ...any) {
 	t.log.Log(level, message, args...)
 }
 
-// Write implements io.Writer for what a plugin prints where it should not: to its stdout, or past its logger, once it serves.
+// Write implements io.Writer for what a plugin prints where it should not: to its stdout, or past
+// its logger, once it serves.
 func (t *talk) Write(p []byte) (int, error) {
 	t.say(hclog.Debug, "it printed", "text", string(p))
 	return len(p), nil
 }
 
-// line logs a line of a plugin's stderr: one of hclog's is JSON and has a level, all others are for debugging. Go-plugin would read
-// them, too, but ends the program that it is in where a value is not what it expects.
+// line logs a line of a plugin's stderr: one of hclog's is JSON and has a level, all others are for
+// debugging. Go-plugin would read them, too, but ends the program that it is in where a value is
+// not what it expects.
 func (t *talk) line(line []byte) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(line, &fields) != nil {

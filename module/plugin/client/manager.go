@@ -125,7 +125,8 @@ func describes(d port.Description) string {
 	return ""
 }
 
-// listLimit bounds how many packages an answer may name. Those that name what was asked about have no more than that.
+// listLimit bounds how many packages an answer may name. Those that name what was asked about have
+// no more than that.
 const listLimit = 10000
 
 func areNames(names []string) bool {

@@ -27,8 +27,8 @@ import (
 	"hardening.yama/module/plugin/port"
 )
 
-// process is a plugin's, for go-plugin (runner.Runner): in a group of its own, which we end with it. If we are killed ourselves,
-// the kernel ends it, but not what it has started.
+// process is a plugin's, for go-plugin (runner.Runner): in a group of its own, which we end with
+// it. If we are killed ourselves, the kernel ends it, but not what it has started.
 type process struct {
 	file    string // as the task has it
 	program *os.File
@@ -55,9 +55,11 @@ type process struct {
 const firstOwn = 3
 
 // environment is all that it gets of ours.
-var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb", "TMPDIR=/tmp"}
+var environment = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "TERM=dumb",
+	"TMPDIR=/tmp"}
 
-// Start starts it on a thread that stays for as long as it runs: the kernel ends it with that thread.
+// Start starts it on a thread that stays for as long as it runs: the kernel ends it with that
+// thread.
 func (p *process) Start(context.Context) error {
 	stdout, out, err := os.Pipe()
 	if err != nil {
@@ -74,7 +76,8 @@ func (p *process) Start(context.Context) error {
 	// What it leaves behind becomes our child, and can be found.
 	p.ours = children()
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	// What whoever started us left open is not for it. Kernels before 5.11 cannot do that at once, and there it is.
+	// What whoever started us left open is not for it. Kernels before 5.11 cannot do that at once,
+	// and there it is.
 	_ = unix.CloseRange(firstOwn, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	begun := make(chan error)
 	go func() {
@@ -91,8 +94,8 @@ func (p *process) Start(context.Context) error {
 	return nil
 }
 
-// watch waits for its end, and leaves its entry in the table of processes: while that is there, the number of its group is
-// nobody else's.
+// watch waits for its end, and leaves its entry in the table of processes: while that is there, the
+// number of its group is nobody else's.
 func (p *process) watch() {
 	var info unix.Siginfo
 	for errors.Is(unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
@@ -193,7 +196,8 @@ func (p *process) end(grace time.Duration) {
 	})
 }
 
-// sweep ends what left the group of a plugin that failed. Whatever it left behind is our child by now, or soon.
+// sweep ends what left the group of a plugin that failed. Whatever it left behind is our child by
+// now, or soon.
 func (p *process) sweep() {
 	for range 100 {
 		found := 0
@@ -211,7 +215,8 @@ func (p *process) sweep() {
 	}
 }
 
-// Wait implements runner.Runner. Go-plugin calls it when it has read, and logged, all that there was.
+// Wait implements runner.Runner. Go-plugin calls it when it has read, and logged, all that there
+// was.
 func (p *process) Wait(context.Context) error {
 	close(p.heard)
 	<-p.gone
@@ -231,10 +236,13 @@ func (p *process) Name() string                    { return p.file }
 func (p *process) ID() string                      { return strconv.Itoa(p.cmd.Process.Pid) }
 func (p *process) Diagnose(context.Context) string { return "" }
 
-// PluginToHost takes the socket that a plugin names, and no other than one where it was told to make it.
+// PluginToHost takes the socket that a plugin names, and no other than one where it was told to
+// make it.
 func (p *process) PluginToHost(network, address string) (string, string, error) {
 	if network != "unix" || path.Dir(address) != p.dir || path.Clean(address) != address {
-		return "", "", fmt.Errorf("it names a socket that it was not told to make: %s %s", port.Line(network, 20), port.Line(address, 200))
+		return "", "",
+			fmt.Errorf("it names a socket that it was not told to make: %s %s", port.Line(network, 20),
+				port.Line(address, 200))
 	}
 	if !p.detached {
 		address = fmt.Sprintf("/proc/%d/root%s", p.cmd.Process.Pid, address)
@@ -295,7 +303,8 @@ func (s *said) keep(line []byte, more bool) {
 	s.tail = s.tail[max(0, len(s.tail)-wordLimit):]
 }
 
-// lastWords returns the line that tells most of why it crashed: Go's panics begin with it, others end with it.
+// lastWords returns the line that tells most of why it crashed: Go's panics begin with it, others
+// end with it.
 func (s *said) lastWords() string {
 	s.Lock()
 	defer s.Unlock()

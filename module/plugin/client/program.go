@@ -17,8 +17,9 @@ import (
 // programLimit bounds how large a plugin may be.
 const programLimit = 512 << 20
 
-// memfd returns the program as a sealed file in memory (memfd_create(2), F_SEAL_WRITE) whose content has the checksum: what was
-// checked is what runs, whatever happens to the file in the meantime.
+// memfd returns the program as a sealed file in memory (memfd_create(2), F_SEAL_WRITE) whose
+// content has the checksum: what was checked is what runs, whatever happens to the file in the
+// meantime.
 func memfd(file, sum string) (*os.File, error) {
 	source, err := openOwned(file)
 	if err != nil {
@@ -38,7 +39,8 @@ func memfd(file, sum string) (*os.File, error) {
 		err = fmt.Errorf("its SHA-256 is %s, and backend_plugin says %s: install the one that was meant, or correct sha256", is, sum)
 	}
 	if err == nil {
-		_, err = unix.FcntlInt(memory.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
+		_, err = unix.FcntlInt(memory.Fd(), unix.F_ADD_SEALS,
+			unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
 	}
 	if err != nil {
 		return nil, errors.Join(err, memory.Close())
@@ -46,10 +48,12 @@ func memfd(file, sum string) (*os.File, error) {
 	return memory, nil
 }
 
-// firstFree is above the descriptors that a child gets: while they are put in place, the program's must stay what it is.
+// firstFree is above the descriptors that a child gets: while they are put in place, the program's
+// must stay what it is.
 const firstFree = 64
 
-// memoryFile makes a file in memory that can be sealed and executed. Kernels up to 6.2 do not know that one may say so.
+// memoryFile makes a file in memory that can be sealed and executed. Kernels up to 6.2 do not know
+// that one may say so.
 func memoryFile() (*os.File, error) {
 	const name, flags = "backend_plugin", unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
 	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
@@ -78,8 +82,8 @@ func memoryFailure(err error) error {
 	return fmt.Errorf("memfd_create: %w%s", err, hint)
 }
 
-// openOwned opens a regular file that only root can have put there, or the user who runs this. Each directory on the way is
-// opened in the one before and looked at; no link is followed.
+// openOwned opens a regular file that only root can have put there, or the user who runs this. Each
+// directory on the way is opened in the one before and looked at; no link is followed.
 func openOwned(file string) (*os.File, error) {
 	dir, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -127,7 +131,8 @@ func owned(fd int, name string, last bool) error {
 	case stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
 		return fmt.Errorf("%s belongs to user %d, who could put anything there: chown root it first", name, stat.Uid)
 	case stat.Mode&0o022 != 0 && !sticky:
-		return fmt.Errorf("%s can be written by others than its owner (mode %04o): chmod go-w it first", name, stat.Mode&0o7777)
+		return fmt.Errorf("%s can be written by others than its owner (mode %04o): chmod go-w it first", name,
+			stat.Mode&0o7777)
 	}
 	return nil
 }

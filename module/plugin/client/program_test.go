@@ -24,21 +24,36 @@ func TestRefused(t *testing.T) {
 		want   string
 	}{
 		"another checksum": {sum: strings.Repeat("0", 64), want: "its SHA-256 is "},
-		"absent":           {change: func(file string) (string, error) { return file + "x", nil }, want: "no such file"},
+		"absent": {change: func(file string) (string, error) { return file + "x", nil },
+			want: "no such file"},
 		"a link": {change: func(file string) (string, error) { return file + ".link", os.Symlink(file, file+".link") },
 			want: ".link is a link: give the path that it leads to"},
 		"a linked directory": {change: func(file string) (string, error) {
 			dir := filepath.Dir(file)
 			return dir + ".link/" + filepath.Base(file), os.Symlink(dir, dir+".link")
 		}, want: ".link is a link: give the path that it leads to"},
-		"a directory":          {change: func(file string) (string, error) { return filepath.Dir(file), nil }, want: "is not a regular file"},
-		"a file on the way":    {change: func(file string) (string, error) { return file + "/x", nil }, want: "is not a directory"},
-		"a pipe":               {change: func(file string) (string, error) { return file + "p", unix.Mkfifo(file+"p", 0o755) }, want: "is not a regular file"},
-		"its group's":          {change: func(file string) (string, error) { return file, os.Chmod(file, 0o775) }, want: "can be written by others than its owner (mode 0775): chmod go-w it first"},
-		"everybody's":          {change: func(file string) (string, error) { return file, os.Chmod(file, 0o757) }, want: "can be written by others"},
-		"another user's":       {change: func(file string) (string, error) { return file, os.Chown(file, 65534, 0) }, want: "belongs to user 65534"},
-		"another's directory":  {change: func(file string) (string, error) { return file, os.Chown(filepath.Dir(file), 65534, 0) }, want: "belongs to user 65534"},
-		"everybody's above it": {change: func(file string) (string, error) { return file, os.Chmod(filepath.Dir(filepath.Dir(file)), 0o777) }, want: "can be written by others"},
+		"a directory": {change: func(file string) (string, error) { return filepath.Dir(file), nil },
+			want: "is not a regular file"},
+		"a file on the way": {change: func(file string) (string, error) { return file + "/x", nil },
+			want: "is not a directory"},
+		"a pipe": {change: func(file string) (string, error) {
+			return file + "p",
+				unix.Mkfifo(file+"p", 0o755)
+		}, want: "is not a regular file"},
+		"its group's": {change: func(file string) (string, error) { return file, os.Chmod(file, 0o775) },
+			want: "can be written by others than its owner (mode 0775): chmod go-w it first"},
+		"everybody's": {change: func(file string) (string, error) { return file, os.Chmod(file, 0o757) },
+			want: "can be written by others"},
+		"another user's": {change: func(file string) (string, error) { return file, os.Chown(file, 65534, 0) },
+			want: "belongs to user 65534"},
+		"another's directory": {change: func(file string) (string, error) {
+			return file,
+				os.Chown(filepath.Dir(file), 65534, 0)
+		}, want: "belongs to user 65534"},
+		"everybody's above it": {change: func(file string) (string, error) {
+			return file,
+				os.Chmod(filepath.Dir(filepath.Dir(file)), 0o777)
+		}, want: "can be written by others"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if os.Geteuid() != 0 && strings.HasPrefix(name, "another's") {
@@ -62,7 +77,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestMemfd: what runs is what was looked at, whatever is done to the file then, and nobody can write to it.
+// TestMemfd: what runs is what was looked at, whatever is done to the file then, and nobody can
+// write to it.
 func TestMemfd(t *testing.T) {
 	file, sum := place(t, "logs")
 	before, err := os.ReadFile(file)
@@ -89,7 +105,8 @@ func TestMemfd(t *testing.T) {
 	}
 }
 
-// TestSwapped: what is started is what had the checksum, also where the file becomes another one right before.
+// TestSwapped: what is started is what had the checksum, also where the file becomes another one
+// right before.
 func TestSwapped(t *testing.T) {
 	file, sum := place(t, "logs")
 	swap := func(start func() error) error {
@@ -128,15 +145,17 @@ func TestLongName(t *testing.T) {
 
 // TestMemoryFailure: the hint is there where it helps.
 func TestMemoryFailure(t *testing.T) {
-	for problem, hinted := range map[error]bool{unix.EACCES: true, unix.EPERM: true, unix.EINVAL: false, unix.ENOMEM: false, unix.ENOSYS: false} {
-		if got := memoryFailure(problem); strings.Contains(got.Error(), "memfd_noexec") != hinted || !errors.Is(got, problem) {
+	for problem, hinted := range map[error]bool{unix.EACCES: true, unix.EPERM: true, unix.EINVAL: false, unix.ENOMEM: false,
+		unix.ENOSYS: false} {
+		if got := memoryFailure(problem); strings.Contains(got.Error(), "memfd_noexec") != hinted ||
+			!errors.Is(got, problem) {
 			t.Errorf("%v", got)
 		}
 	}
 }
 
-// TestWithoutDetachedMounts: where the kernel has none, the socket lies in a directory that is gone afterwards, also where the plugin
-// sees other mounts.
+// TestWithoutDetachedMounts: where the kernel has none, the socket lies in a directory that is gone
+// afterwards, also where the plugin sees other mounts.
 func TestWithoutDetachedMounts(t *testing.T) {
 	detach = func() (int, error) { return -1, unix.ENOSYS }
 	defer func() { detach = detachedMount }()

@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketDir makes the directory in which go-plugin puts the socket: in a file system in memory that is mounted nowhere, so that
-// nothing is written to the host, nobody else finds it, and it is gone with us however we end. Kernels before 5.2 have no such
-// thing, and ordinary users may not; there it is one in /run, or where the user's temporary files are. The plugin may see other
-// mounts than we do, and what it makes there is found by way of it.
+// socketDir makes the directory in which go-plugin puts the socket: in a file system in memory that
+// is mounted nowhere, so that nothing is written to the host, nobody else finds it, and it is gone
+// with us however we end. Kernels before 5.2 have no such thing, and ordinary users may not; there
+// it is one in /run, or where the user's temporary files are. The plugin may see other mounts than
+// we do, and what it makes there is found by way of it.
 func socketDir() (dir string, detached bool, remove func(), err error) {
 	mount, err := detach()
 	if err == nil {
@@ -36,7 +37,8 @@ func detachedMount() (int, error) {
 		return -1, err
 	}
 	defer unix.Close(fs) //nolint:errcheck // the mount has what it needs of it
-	err = errors.Join(unix.FsconfigSetString(fs, "mode", "0700"), unix.FsconfigSetString(fs, "size", "64k"), unix.FsconfigCreate(fs))
+	err = errors.Join(unix.FsconfigSetString(fs, "mode", "0700"), unix.FsconfigSetString(fs, "size", "64k"),
+		unix.FsconfigCreate(fs))
 	if err != nil {
 		return -1, err
 	}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Package conformance checks what the module expects of a package manager, built in or a plugin. The author of a plugin runs it as
-// a program (go run hardening.yama/module/plugin/check PLUGIN) or calls Run in a test.
+// Package conformance checks what the module expects of a package manager, built in or a plugin.
+// The author of a plugin runs it as a program (go run hardening.yama/module/plugin/check PLUGIN) or
+// calls Run in a test.
 package conformance
 
 import (
@@ -28,8 +29,8 @@ import (
 type Plugin struct {
 	// File is the absolute path of its program.
 	File string
-	// Package is one that it offers, and that may be installed and removed here. Without it nothing is changed, and what an
-	// installation does is not looked at.
+	// Package is one that it offers, and that may be installed and removed here. Without it nothing
+	// is changed, and what an installation does is not looked at.
 	Package string
 	// Log gets its lines, none if nil.
 	Log hclog.Logger
@@ -37,12 +38,13 @@ type Plugin struct {
 
 // Subject is a package manager to check.
 type Subject struct {
-	// Open makes it anew for a rule, in check mode or not. If it is an io.Closer, it is closed afterwards.
+	// Open makes it anew for a rule, in check mode or not. If it is an io.Closer, it is closed
+	// afterwards.
 	Open func(ctx context.Context, checkMode bool) (port.Manager, error)
 	// Serial: it answers one call at a time.
 	Serial bool
-	// Package is one that it offers, and that may be installed and removed here. Without it nothing is changed, and what an
-	// installation does is not checked.
+	// Package is one that it offers, and that may be installed and removed here. Without it nothing
+	// is changed, and what an installation does is not checked.
 	Package string
 }
 
@@ -57,7 +59,8 @@ type Result struct {
 const absent = "hardening.yama-no-such-package"
 
 // hostile are names that no package has, and that could harm who does not look at them.
-var hostile = []string{"--root=/nonexistent", "a b", "a\nb", "../../etc/passwd", "$(id)", "*", "", strings.Repeat("x", 100000)}
+var hostile = []string{"--root=/nonexistent", "a b", "a\nb", "../../etc/passwd", "$(id)", "*", "",
+	strings.Repeat("x", 100000)}
 
 // subject is the manager that a rule checks: the driver asks it as the module does.
 type subject struct {
@@ -73,24 +76,28 @@ type rule struct {
 	check     func(context.Context, subject, string) string
 }
 
-// rules are checked one after the other, each with a manager that was opened for it. If a plugin does not start, or does not end, the
-// rules after it are not checked.
+// rules are checked one after the other, each with a manager that was opened for it. If a plugin
+// does not start, or does not end, the rules after it are not checked.
 var rules = []rule{
-	{"it starts, shakes hands and says what it manages", true, false, func(context.Context, subject, string) string { return "" }},
+	{"it starts, shakes hands and says what it manages", true, false,
+		func(context.Context, subject, string) string { return "" }},
 	{"a package that nobody has is not installed", true, false, func(ctx context.Context, m subject, _ string) string {
 		found, err := m.Installed(ctx, []string{absent})
 		return unless(err == nil && len(found) == 0, "it answers %v, %v", found, err)
 	}},
-	{"a package that nobody has is not offered, and that is no failure", true, false, func(ctx context.Context, m subject, _ string) string {
-		if m.ReadOnly() != "" {
-			return ""
-		}
-		o := m.Offer(ctx, []string{absent})
-		return unless(o.Package == "" && o.Cause == "", "it answers %+v: ErrNotOffered was meant", o)
-	}},
-	{"removing what is not installed is a failure, and not an answer", true, false, func(ctx context.Context, m subject, _ string) string {
-		return unless(m.Removal(ctx, absent).Cause != "", "it says what would go along with a package that is not there")
-	}},
+	{"a package that nobody has is not offered, and that is no failure", true, false,
+		func(ctx context.Context, m subject, _ string) string {
+			if m.ReadOnly() != "" {
+				return ""
+			}
+			o := m.Offer(ctx, []string{absent})
+			return unless(o.Package == "" && o.Cause == "", "it answers %+v: ErrNotOffered was meant", o)
+		}},
+	{"removing what is not installed is a failure, and not an answer", true, false,
+		func(ctx context.Context, m subject, _ string) string {
+			return unless(m.Removal(ctx, absent).Cause != "",
+				"it says what would go along with a package that is not there")
+		}},
 	{"a file of nobody's has no owner", true, false, func(ctx context.Context, m subject, _ string) string {
 		found, err := m.Owners(ctx, []string{"/nonexistent/hardening.yama", "/proc/version"})
 		return unless(err == nil && len(found) == 0, "it answers %v, %v", found, err)
@@ -133,23 +140,25 @@ var rules = []rule{
 		second, err := m.Installed(ctx, []string{name, absent})
 		return unless(err == nil && slices.Equal(first, second), "it answers %v, and then %v, %v", first, second, err)
 	}},
-	{"a run that is asked to stop does not lose it", true, false, func(ctx context.Context, m subject, name string) string {
-		stopping, stop := context.WithTimeout(ctx, 5*time.Millisecond)
-		defer stop()
-		_ = m.Offer(stopping, []string{name})
-		_, err := m.Installed(ctx, []string{absent}) // as when what was done is put back
-		return unless(err == nil, "asked once more: %v", err)
-	}},
+	{"a run that is asked to stop does not lose it", true, false,
+		func(ctx context.Context, m subject, name string) string {
+			stopping, stop := context.WithTimeout(ctx, 5*time.Millisecond)
+			defer stop()
+			_ = m.Offer(stopping, []string{name})
+			_, err := m.Installed(ctx, []string{absent}) // as when what was done is put back
+			return unless(err == nil, "asked once more: %v", err)
+		}},
 	{"in check mode nothing is installed", true, true, func(ctx context.Context, m subject, name string) string {
 		return unless(m.Install(ctx, name) != nil, "it installed %s", name)
 	}},
-	{"it ends when it is told to, and leaves nothing behind", true, false, func(_ context.Context, m subject, _ string) string {
-		began := time.Now()
-		if err := m.Close(); err != nil {
-			return err.Error()
-		}
-		return unless(time.Since(began) < 2*time.Second, "it took %s", time.Since(began))
-	}},
+	{"it ends when it is told to, and leaves nothing behind", true, false,
+		func(_ context.Context, m subject, _ string) string {
+			began := time.Now()
+			if err := m.Close(); err != nil {
+				return err.Error()
+			}
+			return unless(time.Since(began) < 2*time.Second, "it took %s", time.Since(began))
+		}},
 	{"it offers the package", true, true, func(ctx context.Context, m subject, name string) string {
 		if found, err := m.Installed(ctx, []string{name}); err != nil || len(found) > 0 {
 			return fmt.Sprintf("%s must not be installed at first: %v, %v", name, found, err)
@@ -157,14 +166,15 @@ var rules = []rule{
 		o := m.Offer(ctx, []string{absent, name})
 		return unless(o.Package == name, "it answers %+v", o)
 	}},
-	{"an installation installs the package, and one more changes nothing", false, true, func(ctx context.Context, m subject, name string) string {
-		for range 2 {
-			if err := m.Install(ctx, name); err != nil {
-				return err.Error()
+	{"an installation installs the package, and one more changes nothing", false, true,
+		func(ctx context.Context, m subject, name string) string {
+			for range 2 {
+				if err := m.Install(ctx, name); err != nil {
+					return err.Error()
+				}
 			}
-		}
-		return ""
-	}},
+			return ""
+		}},
 	{"what is installed is so for the next run", true, true, func(ctx context.Context, m subject, name string) string {
 		found, err := m.Installed(ctx, []string{absent, name})
 		return unless(err == nil && len(found) == 1 && found[0].Name == name, "it answers %v, %v", found, err)
@@ -173,14 +183,15 @@ var rules = []rule{
 		r := m.Removal(ctx, name)
 		return unless(r.Cause == "", "it answers %+v", r)
 	}},
-	{"a removal removes the package, and one more changes nothing", false, true, func(ctx context.Context, m subject, name string) string {
-		for range 2 {
-			if err := m.Remove(ctx, name); err != nil {
-				return err.Error()
+	{"a removal removes the package, and one more changes nothing", false, true,
+		func(ctx context.Context, m subject, name string) string {
+			for range 2 {
+				if err := m.Remove(ctx, name); err != nil {
+					return err.Error()
+				}
 			}
-		}
-		return ""
-	}},
+			return ""
+		}},
 }
 
 func unless(fine bool, format string, args ...any) string {
@@ -208,7 +219,8 @@ func Check(ctx context.Context, p Plugin) ([]Result, error) {
 	defer copied.Close()
 	changed := false
 	open := func(ctx context.Context, checkMode bool) (port.Manager, error) {
-		c := client.Config{File: file, SHA256: hex.EncodeToString(sum[:]), Host: port.Host{Root: "/", CheckMode: checkMode}}
+		c := client.Config{File: file, SHA256: hex.EncodeToString(sum[:]),
+			Host: port.Host{Root: "/", CheckMode: checkMode}}
 		changed = changed || !checkMode
 		if !changed { // what is done to the host from then on, the copy may not show
 			c.Starting = copied.Do
@@ -218,7 +230,8 @@ func Check(ctx context.Context, p Plugin) ([]Result, error) {
 	return CheckManager(hclog.WithContext(ctx, p.Log), Subject{Open: open, Serial: true, Package: p.Package}), nil
 }
 
-// throwaway returns the view in which check mode starts a plugin, nil where there can be none; the plugin is started on the host then.
+// throwaway returns the view in which check mode starts a plugin, nil where there can be none; the
+// plugin is started on the host then.
 func throwaway() *view.Mounts {
 	mounts := view.Throwaway("/", nil)
 	if mounts.Do(func() error { return nil }) != nil {

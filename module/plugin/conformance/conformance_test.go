@@ -16,7 +16,8 @@ func TestReadOnly(t *testing.T) {
 		t.Skip("a copy of the host's trees that is thrown away needs root and overlayfs")
 	}
 	file := filepath.Join(t.TempDir(), "writes")
-	if out, err := exec.Command("go", "build", "-o", file, "../client/testdata/misbehave").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", file,
+		"../client/testdata/misbehave").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if _, err := Check(t.Context(), Plugin{File: file}); err != nil {
@@ -32,7 +33,8 @@ func TestReadOnly(t *testing.T) {
 // TestCheck: each of these plugins breaks the rule that is named, and says how.
 func TestCheck(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "misbehave")
-	if out, err := exec.Command("go", "build", "-o", program, "../client/testdata/misbehave").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program,
+		"../client/testdata/misbehave").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for does, want := range map[string][2]string{

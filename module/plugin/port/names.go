@@ -11,7 +11,8 @@ import (
 // NameLimit bounds the names of packages, and their versions.
 const NameLimit = 255
 
-// IsName tells whether something can be a package's name: no option, no pattern, no path, nothing that a terminal would obey.
+// IsName tells whether something can be a package's name: no option, no pattern, no path, nothing
+// that a terminal would obey.
 func IsName(name string) bool {
 	for i, r := range name {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -22,7 +23,8 @@ func IsName(name string) bool {
 	return name != "" && len(name) <= NameLimit
 }
 
-// IsVersion tells whether something can be a package's version: printable, without spaces, and not long. None is a version, too.
+// IsVersion tells whether something can be a package's version: printable, without spaces, and not
+// long. None is a version, too.
 func IsVersion(version string) bool {
 	return len(version) <= NameLimit && !strings.ContainsFunc(version, func(r rune) bool { return r <= ' ' || r > '~' })
 }
@@ -32,7 +34,8 @@ func IsPath(file string) bool {
 	return path.IsAbs(file) && path.Clean(file) == file && !strings.ContainsRune(file, 0)
 }
 
-// Line makes one line of what somebody else said, and a short one: nothing in it can pass for another line, or move a cursor.
+// Line makes one line of what somebody else said, and a short one: nothing in it can pass for
+// another line, or move a cursor.
 func Line(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\ufffd")
 	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), " | ")
