@@ -26,9 +26,6 @@ func (h *Host) Explain(o ptrace.Observed) (ptrace.Explanation, error) {
 		return e, err
 	}
 	e.Owners = h.owners
-	for name, owner := range o.Packaged {
-		e.Owners[name] = owner // a link has the owner of what it leads to
-	}
 	if len(o.Debuggers) > 0 {
 		e.Requirers, err = h.requirers()
 	}

@@ -514,14 +514,16 @@ func (h *Host) packaged(ctx context.Context, tree sysctld.Tree) (map[string]stri
 	}
 	h.owners = map[string]string{}
 	for file, owner := range owners {
-		if !owner.Changed || sysctld.Vendors(file) {
-			h.owners[file] = owner.Package
-		}
+		h.owners[file] = owner.Package
 	}
 	packaged := map[string]string{}
 	for name, target := range targets {
-		if owner := h.owners[target]; owner != "" {
-			packaged[name] = owner
+		owner, owned := owners[target]
+		if owned {
+			h.owners[name] = owner.Package // a link has the owner of its target
+		}
+		if owned && !owner.Changed {
+			packaged[name] = owner.Package
 		}
 	}
 	return packaged, nil
