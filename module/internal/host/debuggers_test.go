@@ -218,7 +218,8 @@ func TestExcuse(t *testing.T) {
 		{
 			"and rpm has no answer", map[string]ptrace.Removal{"gdb": {Cause: "broken"},
 				"gdb-headless": {Cause: "broken"}},
-			"gdb counts; gdb-headless counts",
+			"gdb counts: it is not known which packages require it: broken; " +
+				"gdb-headless counts: it is not known which packages require it: broken",
 		},
 		{
 			"and names as other managers print them",

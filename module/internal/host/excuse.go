@@ -14,9 +14,13 @@ import (
 // one of which that is not known.
 func (h *Host) excuse(ctx context.Context, o *ptrace.Observed) {
 	needers := make([][]string, len(o.Debuggers))
-	for i, d := range o.Debuggers {
-		needers[i], _ = h.manager.Needers(ctx, d.Name) // unknown: it counts
-		o.Debuggers[i].ExcuseKnown = true
+	for i := range o.Debuggers {
+		d := &o.Debuggers[i]
+		var err error
+		if needers[i], err = h.manager.Needers(ctx, d.Name); err != nil {
+			d.Why = "it is not known which packages require it: " + err.Error() // so it counts
+		}
+		d.ExcuseKnown = true
 	}
 	excused := o.Incidental
 	for before := 0; before < len(excused); { // one that is excused can excuse another
