@@ -14,6 +14,7 @@ __metaclass__ = type
 import hashlib
 import json
 import os
+import re
 import shlex
 
 from ansible import constants as C
@@ -61,35 +62,40 @@ ESCAPES = dict(zip('\a\b\f\n\r\v', 'abfnrv'))
 UNUSED = frozenset('_ansible_%s' % name for name in (
     'keep_remote_files', 'remote_tmp', 'selinux_special_fs', 'shell_executable', 'socket', 'string_conversion_action', 'tmpdir'))
 
-# Run by the target's sh. It enters the directory first and looks at it from inside, so that what it looked at is what it
-# runs, whatever happens to the names meanwhile: directory and file belong to root, nobody else can write to them, and the
-# content is the build of this installation. Only a target of its architecture ever got one, so that uname need not be asked.
-#
-# A marker, .checked, spares reading the content again. It belongs to root, and holds the number, size and time of change
-# (st_ctime, which no program can set) that the file had before its content was found right. Each later change of the file
-# gives it another ctime, if enough time has passed: ext3 with inodes of 128 bytes counts whole seconds, FAT counts two, and
-# the kernel takes the time of its last tick (current_time(), at most 10 ms ago). So the marker is written only when ctime is
-# three seconds old. The clock is read before the content: a change during that comes too late for the old ctime. After
-# the clock was set back ctime lies in the future, and the content is read each time. One thing is not promised: a change by
-# root goes unnoticed if the clock was set back and shows the second of ctime once more, where the file system counts seconds.
-#
-# Statuses 126 and 127 say that the program could not be started at all.
-# No single quote and no exclamation mark before a word, for the sake of login shells that are no sh.
-SCRIPT = (
-    'd=/var/cache/hardening.yama; r=127; f=none; '
-    'if [ ! -h $d ] && cd $d 2>/dev/null; then for h in %(sums)s; do f=%(program)s-$h; [ -x $f ] && break; done; '
-    'set -- $(TZ=UTC0 command -p stat -c "%%u%%A %%i %%s %%z %%Z" . $f $f.checked 2>/dev/null); '
-    'case "$1 $8" in "0drwx"?-??-?" 0-rwx"?-??-?) now="$9 ${10} ${11} ${12} ${13}"; was=; '
-    'case "${15}" in 0-rw-?--?--) { read -r was <$f.checked; } 2>/dev/null;; esac; '
-    'if [ "$was" = "$now" ] || { t=$(command -p date +%%s); [ "$(command -p sha256sum $f)" = "$h  $f" ]%(marking)s; }; then '
-    '%(environment)s ./$f %(arguments)s; r=$?; fi;; esac; fi; '
-    'case $r in 12[67]) echo "%(need)s $(command -p uname -sm)";; *) (exit $r);; esac'
-)
+# The program that the target's sh runs, with the words in capitals that are to be replaced.
+SCRIPT_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'run_cached.sh')
+PLACEHOLDER = re.compile('SUMS|PROGRAM|ENVIRONMENT|ARGUMENTS|NEED')
 
-# A new file in the place of whatever had its name; where none can be made, the content is read each time.
-MARKING = (
-    ' && { (set -C; umask 022; [ $((t - ${14})) -gt 2 ] && command -p rm -f $f.checked && echo "$now" >$f.checked) 2>/dev/null; :; }'
-)
+
+def one_line(text, check_mode):
+    """Return a shell program as one line, without comments. In check mode the line that writes the marker is left out."""
+    script = ''
+    for line in text.splitlines():
+        line, _unused, comment = line.strip().partition(' # ')
+        if not line or line.startswith('#'):
+            continue
+        if check_mode and comment == 'not in check mode':
+            script = script[:-len(' &&')]
+            continue
+        if script:
+            script += ' ' if script.endswith((' do', ' then', ' {', ' in', ';;', '&&')) else '; '
+        script += line
+    return script
+
+
+def scripts():
+    with open(SCRIPT_FILE) as f:
+        text = f.read()
+    return dict((check_mode, one_line(text, check_mode)) for check_mode in (False, True))
+
+
+# Here and not in run(): each task runs in a process of its own, forked from one that has imported this.
+SCRIPTS = scripts()
+
+
+def command_of(check_mode, **values):
+    """Return the command for the target, with values for the placeholders: sums, program, environment, arguments, need."""
+    return PLACEHOLDER.sub(lambda found: values[found.group(0).lower()], SCRIPTS[bool(check_mode)])
 
 
 def path_of(program, build):
@@ -105,7 +111,6 @@ def checksum_of(program, build):
         return None
 
 
-# Here and not in run(): each task runs in a process of its own, forked from one that has imported this.
 CHECKSUMS = dict(
     (program, dict((machine, checksum_of(program, build)) for machine, build in BUILDS.items()))
     for program in (EVERYDAY, PLUGINS))
@@ -270,9 +275,9 @@ class ProgramAction(ActionBase):
         if arguments.get('_ansible_no_log', True):  # sudo keeps command lines in its log, and ps shows them
             return None
         arguments = dict((key, value) for key, value in arguments.items() if key not in UNUSED)
-        command = SCRIPT % dict(
+        command = command_of(
+            self._task.check_mode,
             sums=' '.join(sorted(set(filter(None, CHECKSUMS[self._program].values())))) or 'none',
-            marking='' if self._task.check_mode else MARKING,
             program=self._program,
             environment=self._compute_environment_string(),
             arguments="'%s'" % word(arguments),
