@@ -25,7 +25,7 @@ const (
 	reportLimit = 100 << 10
 	// patience is the processor time that the program may take on the worst host. Most take less
 	// than half a second.
-	patience = 5 * time.Second
+	patience = 3 * time.Second
 )
 
 // used returns the processor time of this process. The time of other processes is not in it.
