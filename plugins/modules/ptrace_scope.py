@@ -148,7 +148,7 @@ options:
     description:
       - The root directory of a mounted tree, for an image that is being built.
       - Only files and packages in that tree are managed, not the running kernel.
-      - The host's package manager installs and removes packages in the tree, with its option for another root. dnf5, dnf,
+      - The host's package manager installs and removes packages in the tree, with an option such as C(--installroot). dnf5, dnf,
         zypper, pacman and apk have such an option. Scriptlets are turned off if the package manager can do that.
       - With apt, or if the host does not have the package manager of the tree, the module uses drop-ins and masks.
       - Only root may have write access to the directories of the tree.

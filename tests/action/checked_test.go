@@ -54,8 +54,8 @@ spec = importlib.util.spec_from_file_location("program", sys.argv[1])
 program = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(program)
 for check_mode in False, True:
-    print(program.command_of(check_mode, sums="0 " + sys.argv[2], program="ptrace_scope", environment="", arguments="'{}'",
-        need=program.NEED))`
+    print(program.command_of(check_mode, sums="0 " + sys.argv[2], program="ptrace_scope", environment="",
+        arguments="'{}'", need=program.NEED))`
 	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(good)))
 	plugin := filepath.Join("..", "..", "plugins", "plugin_utils", "program.py")
 	if _, err := os.ReadFile(plugin); err != nil { // so that go test runs again when it changes

@@ -119,7 +119,7 @@ func (h *Host) setYamaPtraceScope(value string) error {
 		return err
 	}
 	if now == nil || now.String() != value {
-		return fmt.Errorf("%s was written and taken, but the kernel still holds another value", value)
+		return fmt.Errorf("the kernel accepted %s, but still has another value: look for a program that sets it", value)
 	}
 	return nil
 }

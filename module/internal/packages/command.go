@@ -71,7 +71,7 @@ func (m *Manager) queryStarter(start func(*syscall.Credential) error) error {
 	err := m.startInThrowaway(start)
 	if errors.Is(err, view.ErrNoMounts) {
 		if asNobody := start(&nobody); asNobody != nil {
-			return fmt.Errorf("%w; as nobody: %w", err, asNobody)
+			return fmt.Errorf("%w; and as the user nobody: %w", err, asNobody)
 		}
 		return nil
 	}

@@ -477,10 +477,22 @@ func wins(t aim, o Observed, tree sysctld.Tree) error {
 	if other, known := o.Others[boot.Path]; known && other.NotEditable != "" {
 		why = other.NotEditable
 	}
-	return fmt.Errorf("%s sets %q and overrides our drop-in, so the next boot would not set %d. It cannot be commented out, because %s: "+
-		"remove that line%s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope, why,
-		textIf(boot.Path == o.Boot.UFW, "", textIf(o.Loaders.Boot == sysctld.Systemd,
-			", or rename the file so that it sorts before "+DropIn, " (the boot is known by "+o.Boot.By+")")))
+	return fmt.Errorf("%s sets %q and overrides our drop-in, so the next boot would not set %d. "+
+		"It cannot be commented out, because %s: %s", boot.Source(), Shown(boot.Value, valueShown), t.decision.Scope,
+		why, o.remedy(boot.Path))
+}
+
+// remedy says what an administrator can do about a line that overrides our drop-in.
+func (o Observed) remedy(file string) string {
+	switch {
+	case file == o.Boot.UFW:
+		return "remove that line"
+	case o.Loaders.Boot != sysctld.Systemd:
+		return "remove that line (the boot is known by " + o.Boot.By + ")"
+	case o.OriginOf(file) == Vendor && sysctld.Vendors(file):
+		return "copy the file to " + sysctld.Dirs[0] + " under its own name, without that line"
+	}
+	return "remove that line, or rename the file so that it sorts before " + DropIn
 }
 
 // bootCautions warns of what a boot does besides, or may do, where it does not set the scope that

@@ -519,17 +519,17 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, a local file that cannot be edited", desired: restricted,
 		observed: observe(fedora45,
-			sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /srv/site.conf")), fails: true,
+			sealed("/etc/sysctl.d/zzz-last.conf", Key+" = 0\n", "it is a link to /usr/share/site.conf")), fails: true,
 		because: "/etc/sysctl.d/zzz-last.conf:1 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
-			"because it is a link to /srv/site.conf: remove that line, or rename the file so that it sorts before " +
+			"because it is a link to /usr/share/site.conf: remove that line, or rename the file so that it sorts before " +
 			DropIn,
 	},
 	{
 		name: "Fedora 45, a harmless one that cannot be edited", desired: restricted,
 		observed: observe(fedora45, own(DropIn, StateRestricted, 1, maskName), file(mask, ""),
-			sealed("/etc/sysctl.d/50-site.conf", Key+" = 0\n", "it is a link to /srv/site.conf")),
+			sealed("/etc/sysctl.d/50-site.conf", Key+" = 0\n", "it is a link to /usr/share/site.conf")),
 		scope: 1, because: "state=restricted, restricted_scope=1",
-		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, because it is a link to /srv/site.conf",
+		warning: "/etc/sysctl.d/50-site.conf:1 sets \"0\", which is below 1; it stays, because it is a link to /usr/share/site.conf",
 	},
 	{
 		name:    "Fedora 45, conflicts are to be reported",
@@ -559,7 +559,7 @@ var hosts = []struct {
 			sealed("/usr/lib/sysctl.d/zzz-vendor.conf", "vm.swappiness = 1\n"+Key+" = 0\n",
 				"it is the distribution's")), fails: true,
 		because: "/usr/lib/sysctl.d/zzz-vendor.conf:2 sets \"0\" and overrides our drop-in, so the next boot would not set 1. It cannot be commented out, " +
-			"because it is the distribution's: remove that line, or rename the file so that it sorts before " + DropIn,
+			"because it is the distribution's: copy the file to /etc/sysctl.d under its own name, without that line",
 	},
 	{
 		name: "Ubuntu, with a setting in ufw's own file", desired: restricted,
@@ -633,7 +633,8 @@ var hosts = []struct {
 	{
 		name: "Fedora 45, scope 2", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 2 }),
 		observed: observe(fedora45),
-		scope:    2, because: "state=restricted, restricted_scope=2", actions: []string{dropInTo2, "mask " + mask, setTo2},
+		scope:    2, because: "state=restricted, restricted_scope=2",
+		actions: []string{dropInTo2, "mask " + mask, setTo2},
 	},
 	{
 		name: "Fedora 45, scope 3", desired: with(restricted, func(d *Desired) { d.RestrictedScope = 3 }),
@@ -1321,7 +1322,7 @@ func TestDecisionsDocument(t *testing.T) {
 		}
 		reason := h.because
 		if h.warning != "" {
-			reason += "<br>Warning: " + h.warning
+			reason += "<br>Warning: " + strings.ReplaceAll(h.warning, "\n", "<br>Warning: ")
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", h.name, options(h.desired), scope, reason, actions)
 	}
