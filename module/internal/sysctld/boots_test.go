@@ -33,7 +33,7 @@ start() {
 		[ -f "/run/sysctl.d/${f##*/}" ] || load "$f" # which runs sysctl -q -p "$f"
 	done
 	if [ -f /etc/sysctl.conf ]; then sysctl -q -p /etc/sysctl.conf; fi
-	for f in /run/sysctl.d/*.conf; do load "$f"; done
+	for f in /run/sysctl.d/*.conf; do load "$f"; done # with sysctl -q -p "$f", too
 }
 `
 
