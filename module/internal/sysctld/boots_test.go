@@ -182,9 +182,12 @@ func withBusybox(root, busybox string) error {
 
 // withInit makes /sbin a directory with an init program.
 func withInit(root string) error {
-	return errors.Join(os.Remove(root+"/sbin"), os.Mkdir(root+"/sbin", 0o755), os.WriteFile(root+"/sbin/init", nil,
-		0o755),
-		os.Symlink("/usr/sbin/sysctl", root+"/sbin/sysctl"))
+	return errors.Join(
+		os.Remove(root+"/sbin"),
+		os.Mkdir(root+"/sbin", 0o755),
+		os.WriteFile(root+"/sbin/init", nil, 0o755),
+		os.Symlink("/usr/sbin/sysctl", root+"/sbin/sysctl"),
+	)
 }
 
 // compare returns in what the real boot differs from ours, "" where it does not.
