@@ -238,7 +238,7 @@ debuggers:
       sample: package
     counts:
       description:
-        - Whether O(state=auto) counts it. V(false) if only packages require it that need a debugger for their own work, such
+        - Whether C(state=auto) counts it. V(false) if only packages require it that need a debugger for their own work, such
           as C(anaconda-install-env-deps) on a host that was installed from a live image.
         - V(null) if this depends on the packages that require it, and another setting decides, so that the module did not
           ask.

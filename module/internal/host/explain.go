@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path"
+	"strconv"
 	"strings"
 
 	"hardening.yama/module/internal/attach"
@@ -65,11 +68,26 @@ func (h *Host) container() (string, error) {
 		}
 	}
 	for _, engine := range []struct{ file, name string }{{"/run/.containerenv", "podman"}, {"/.dockerenv", "docker"}} {
-		if _, err := h.tree.Stat(engine.file); err == nil {
+		// A virtual machine whose disk was made of a container's image has the file, too.
+		if _, err := h.tree.Stat(engine.file); err == nil && !h.inInitialNamespaces() {
 			return engine.name, nil
 		}
 	}
 	return "", nil
+}
+
+// initialNamespaces are two of those in which a kernel starts its init (PROC_UTS_INIT_INO and
+// PROC_IPC_INIT_INO of linux/proc_ns.h). Engines give each container its own.
+var initialNamespaces = [][2]string{{"uts", "uts:[4026531838]"}, {"ipc", "ipc:[4026531839]"}}
+
+func (h *Host) inInitialNamespaces() bool {
+	dir := "/proc/" + strconv.Itoa(os.Getpid()) // a tree follows no link of /proc, such as self
+	for _, namespace := range initialNamespaces {
+		if found, err := h.tree.Readlink(path.Join(dir, "ns", namespace[0])); err != nil || found != namespace[1] {
+			return false
+		}
+	}
+	return true
 }
 
 // denyPtrace reads SELinux' boolean, of which the first number is the present value: selinuxfs.

@@ -3,6 +3,8 @@
 package host
 
 import (
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -281,5 +283,33 @@ func TestTmpfiles(t *testing.T) {
 	}
 	if want := "/etc/tmpfiles.d/a.conf:2=0 /usr/lib/tmpfiles.d/b.conf:1=2 "; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestContainer: the files that container engines leave count only where there are namespaces of an
+// engine's. A virtual machine whose disk was made of a container's image has the files, too.
+func TestContainer(t *testing.T) {
+	ns := fmt.Sprintf("proc/%d/ns/", os.Getpid())
+	const uts, ipc, other = "-> uts:[4026531838]", "-> ipc:[4026531839]", "-> uts:[4026532167]"
+	for _, c := range []struct {
+		name  string
+		files map[string]string
+		want  string
+	}{
+		{"a machine", nil, ""},
+		{"Docker", map[string]string{".dockerenv": "", ns + "uts": other, ns + "ipc": ipc}, "docker"},
+		{"Podman", map[string]string{"run/.containerenv": "", ns + "uts": other}, "podman"},
+		{"a virtual machine made of Docker's image",
+			map[string]string{".dockerenv": "", ns + "uts": uts, ns + "ipc": ipc}, ""},
+		{"systemd-nspawn",
+			map[string]string{"run/systemd/container": "systemd-nspawn\n", ns + "uts": uts, ns + "ipc": ipc},
+			"systemd-nspawn"},
+		{"WSL 2", map[string]string{"run/systemd/container": "wsl\n"}, ""},
+	} {
+		files := map[string]string{"etc/os-release": ""}
+		maps.Copy(files, c.files)
+		if got, err := hostOf(t, files).container(); err != nil || got != c.want {
+			t.Errorf("%s: %q, %v, want %q", c.name, got, err, c.want)
+		}
 	}
 }
