@@ -85,6 +85,10 @@ func (h *Host) SysctlTree() (sysctld.Tree, error) {
 		if tree.Nobody(err) {
 			continue
 		}
+		if h.mayNotRead(err) {
+			h.unread = append(h.unread, name)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

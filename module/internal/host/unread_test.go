@@ -42,7 +42,8 @@ func TestUnread(t *testing.T) {
 		t.Skip("no ordinary user can be tested: this test does not run as root")
 	}
 	for _, name := range []string{
-		"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "usr/local/bin",
+		"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "usr/local/bin", "etc/credstore", "etc/ufw",
+		"etc/default", "etc/tmpfiles.d",
 		"etc/sysctl.conf",
 		"etc/sysctl.d/50-site.conf",
 	} {
@@ -52,6 +53,7 @@ func TestUnread(t *testing.T) {
 				"etc/os-release", "etc/sysctl.conf", "etc/sysctl.d/50-site.conf", "run/sysctl.d/a.conf",
 				"usr/local/lib/sysctl.d/a.conf",
 				"usr/lib/sysctl.d/a.conf", "usr/local/bin/gdb", "var/lib/hardening.yama/originals/a",
+				"etc/credstore/a", "etc/ufw/ufw.conf", "etc/default/ufw", "etc/tmpfiles.d/a.conf",
 				"proc/sys/kernel/yama/ptrace_scope",
 			} {
 				file = filepath.Join(root, file)
