@@ -165,6 +165,7 @@ func install(t *testing.T, dir string) {
 	// So that go test runs again when one of them changes.
 	for _, name := range []string{
 		"meta/runtime.yml", "plugins/action/ptrace_scope.py", "plugins/plugin_utils/program.py",
+		"plugins/plugin_utils/run_cached.sh",
 	} {
 		content, err := os.ReadFile(filepath.Join("../..", name))
 		if err != nil {

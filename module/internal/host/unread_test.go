@@ -42,10 +42,8 @@ func TestUnread(t *testing.T) {
 		t.Skip("no ordinary user can be tested: this test does not run as root")
 	}
 	for _, name := range []string{
-		"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "usr/local/bin", "etc/credstore", "etc/ufw",
-		"etc/default", "etc/tmpfiles.d",
-		"etc/sysctl.conf",
-		"etc/sysctl.d/50-site.conf",
+		"etc/sysctl.d", "run/sysctl.d", "usr/local/lib/sysctl.d", "usr/lib/sysctl.d", "usr/local/bin",
+		"etc/credstore", "etc/ufw", "etc/default", "etc/tmpfiles.d", "etc/sysctl.conf", "etc/sysctl.d/50-site.conf",
 	} {
 		for _, mode := range []os.FileMode{0, 0o444} { // root's alone; names can be read, and nothing behind them
 			root := t.TempDir()

@@ -53,7 +53,11 @@ func TestActionPluginAgrees(t *testing.T) {
 	if _, err := os.Stat(python); err != nil {
 		t.Skip("cannot run here: ansible-core is not set up (make setup)")
 	}
-	source, err := os.ReadFile(filepath.Join(top, "plugins", "plugin_utils", "program.py"))
+	file, err := filepath.Abs(filepath.Join(top, "plugins", "plugin_utils", "program.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,11 +78,11 @@ func TestActionPluginAgrees(t *testing.T) {
 	const ask = `
 import base64, json, sys
 request = json.load(sys.stdin)
-program = {"__name__": "program", "__file__": "program.py"}
+program = {"__name__": "program", "__file__": request["file"]}
 exec(request["source"], program)
 texts = [base64.b64decode(text or "").decode("utf-8", "surrogateescape") for text in request["texts"]]
 print(json.dumps([[program["printable"](text, lines=lines) for lines in (True, False)] for text in texts]))`
-	request, err := json.Marshal(map[string]any{"source": string(source), "texts": texts})
+	request, err := json.Marshal(map[string]any{"file": file, "source": string(source), "texts": texts})
 	if err != nil {
 		t.Fatal(err)
 	}
