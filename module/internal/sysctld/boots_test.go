@@ -10,7 +10,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -92,14 +91,7 @@ func TestAgainstTheRealBootScripts(t *testing.T) {
 	if roots == "" || busybox == "" {
 		t.Skip("the real busybox and procps are not here; scripts/loaders brings them and runs this test")
 	}
-	count, err := strconv.Atoi(os.Getenv("LOADERS_TREES"))
-	if err != nil {
-		t.Fatal("LOADERS_TREES: ", err)
-	}
-	seed, err := strconv.ParseUint(os.Getenv("LOADERS_SEED"), 10, 64)
-	if err != nil {
-		t.Fatal("LOADERS_SEED: ", err)
-	}
+	count, seed := wantedTrees(t)
 	if err := inNamespace(syscall.CLONE_NEWNS, func() {
 		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 			t.Errorf("make mounts private: %v", err)

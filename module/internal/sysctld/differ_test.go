@@ -28,6 +28,20 @@ import (
 	"hardening.yama/schema"
 )
 
+// wantedTrees returns how many random trees scripts/loaders wants, and their seed.
+func wantedTrees(t *testing.T) (count int, seed uint64) {
+	t.Helper()
+	count, err := strconv.Atoi(os.Getenv("LOADERS_TREES"))
+	if err != nil {
+		t.Fatal("LOADERS_TREES: ", err)
+	}
+	seed, err = strconv.ParseUint(os.Getenv("LOADERS_SEED"), 10, 64)
+	if err != nil {
+		t.Fatal("LOADERS_SEED: ", err)
+	}
+	return count, seed
+}
+
 // TestAgainstTheRealLoaders lets the real programs judge random trees. scripts/loaders makes the
 // roots they come from, and sets LOADERS_ROOTS (separated by colons), LOADERS_TREES and
 // LOADERS_SEED.
@@ -40,14 +54,7 @@ func TestAgainstTheRealLoaders(t *testing.T) {
 	if roots == "" {
 		t.Skip("the real systemd-sysctl and procps are not here; scripts/loaders brings them and runs this test")
 	}
-	count, err := strconv.Atoi(os.Getenv("LOADERS_TREES"))
-	if err != nil {
-		t.Fatal("LOADERS_TREES: ", err)
-	}
-	seed, err := strconv.ParseUint(os.Getenv("LOADERS_SEED"), 10, 64)
-	if err != nil {
-		t.Fatal("LOADERS_SEED: ", err)
-	}
+	count, seed := wantedTrees(t)
 	if err := inNamespace(syscall.CLONE_NEWNS, func() {
 		if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 			t.Errorf("make mounts private: %v", err)
