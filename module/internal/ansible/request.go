@@ -167,8 +167,8 @@ func logOf(object map[string]any) Log {
 	return l
 }
 
-// Reply prints a report: a line break, then one line of JSON. What ssh merged into the stream
-// before it is then no part of that line. Every string of the report is made printable first:
+// Reply prints a report: a line break, then one line of JSON. The line break separates that line
+// from output that ssh merged into the stream. Every string of the report is made printable first:
 // ansible-core shows most of them as they are.
 func Reply(w io.Writer, report any) error {
 	line := bytes.NewBufferString("\n")

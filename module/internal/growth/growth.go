@@ -19,8 +19,8 @@ const (
 	// often as it is smaller: something linear takes the same time then, something quadratic that
 	// many times more. A larger input also misses more of the processor's caches.
 	most = 5
-	// rounds is how often it is tried: a busy machine may slow down any of them. What takes longer
-	// than enough is not tried again.
+	// rounds is how often it is tried: a busy machine may slow down any of them. A function that
+	// takes longer than enough is not tried again.
 	rounds = 8
 	enough = 3 * time.Second
 	// short is too short a time to be compared, on any machine.

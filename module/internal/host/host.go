@@ -235,8 +235,8 @@ func (h *Host) wanted(like string) packages.Want {
 	return w
 }
 
-// use starts an external package manager. What a site packages itself may have an enabler, whatever
-// the distribution has.
+// use starts an external package manager. The site's own packages may have an enabler, even if the
+// distribution has none.
 func (h *Host) use(external func(root string) (PackageManager, error)) error {
 	if len(h.distro.Enablers) == 0 {
 		h.distro.Enablers, h.distro.DropIns = h.catalog.Unknown.Enablers, h.catalog.Unknown.DropIns

@@ -90,8 +90,8 @@ func FuzzReadRPM(f *testing.F) {
 	})
 }
 
-// TestNoiseOfRPM: what rpm says of its configuration, and the loader of programs of its own, is no
-// answer. What it says of its database is.
+// TestNoiseOfRPM: messages of rpm about its configuration, and of ld.so, are no answer. Messages of
+// rpm about its database are errors.
 func TestNoiseOfRPM(t *testing.T) {
 	const noise = "ERROR: ld.so: object '/none.so' from /etc/ld.so.preload cannot be preloaded " +
 		"(cannot open shared object file): ignored.\n" +

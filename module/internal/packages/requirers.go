@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// requirersDepth bounds how far it is followed who requires a package. What comes behind is no
-	// longer a reason.
+	// requirersDepth bounds the length of a chain of packages that require one another. A longer
+	// chain is no reason any more.
 	requirersDepth = 3
 	// requirersListed bounds how many are named, and followed, for each package.
 	requirersListed = 40

@@ -21,8 +21,8 @@ import (
 // the result of stat(2) for the files of the database from before the query: every change of
 // packages changes it, and so does a change of rpm's configuration.
 type rpmCache struct {
-	// file holds the answer. Whoever can write to it can say what is installed, so it must be
-	// root's alone.
+	// file holds the answer. It must be root's alone, because its content says which packages are
+	// installed.
 	file string
 	// state is what the answer is true for: the names, and the state of the database. "" where that
 	// is not known for sure.

@@ -175,9 +175,9 @@ func aimAuto(d Desired, o Observed) (aim, Question, error) {
 	return t, NoQuestion, nil
 }
 
-// wish tells whether a person asked for the enabler, and whether that is known; where it is not,
-// one that acts is given the benefit of the doubt. What auto itself has masked is no person's wish
-// any more: a removal that was ended leaves the manager's notes astray.
+// wish reports whether the user installed the enabler, and whether that is known. If it is not
+// known, an enabler that sets 0 counts as installed by the user. An enabler that auto itself has
+// masked does not: a removal that was ended can leave a wrong record in the package manager.
 func (o Observed) wish() (wished, known bool) {
 	e := o.Enabler
 	switch r := e.Removal; {
@@ -372,7 +372,7 @@ func (r Removal) problem(enabler string) string {
 }
 
 // vendorSets0 tells whether a drop-in by which enablers act is there and says 0, read or masked.
-// What a site packages itself may lie below /usr/local.
+// The drop-in of a site's own package may lie below /usr/local.
 func (o Observed) vendorSets0() bool {
 	return slices.ContainsFunc(o.Enabler.DropIns, func(name string) bool {
 		return slices.ContainsFunc(sysctld.Dirs[2:], func(dir string) bool {
